@@ -1,0 +1,15 @@
+#include "cli/commands.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app{"avseal: operators' and auditors' tool"};
+  app.require_subcommand(1);
+  int exit_code = 0;
+  avseal::cli::add_key(app, exit_code);
+  avseal::cli::add_token(app, exit_code);
+  avseal::cli::add_ue(app, exit_code);
+  avseal::cli::add_verify(app, exit_code);
+  avseal::cli::add_inspect(app, exit_code);
+  avseal::cli::add_bench(app, exit_code);
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}

@@ -1,0 +1,69 @@
+// One small interface per aggregate; nobody gets "the database". Every write is on disk (synchronous=FULL) when the call
+// resumes. Calls resume on the caller's executor. Errors: "store-unavailable" (unavailable), "store-row-forged" (a row whose HMAC does not hold: internal,
+// logged and counted; the row is treated as not there).
+#pragma once
+
+#include "ledger/ledger.hpp"
+#include "store/records.hpp"
+#include "tokens/result.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+namespace avseal::store {
+
+template <class T>
+using Async = boost::asio::awaitable<Result<T>>;
+
+class Subscriptions {
+ public:
+  virtual ~Subscriptions() = default;
+  virtual Async<std::optional<Subscription>> find(tokens::Impu impu) = 0;
+  virtual Async<std::int64_t> put(Subscription subscription) = 0;   // the new version
+  virtual Async<bool> erase(tokens::Impu impu) = 0;                 // false: there was none
+};
+
+class Avatars {
+ public:
+  virtual ~Avatars() = default;
+  virtual Async<std::optional<AvatarRecord>> find(std::string id) = 0;
+  virtual Async<void> stage(StagedContent content) = 0;
+  virtual Async<std::optional<StagedContent>> staged(std::string avatar_id, std::string content_digest) = 0;
+  // Replaces the record if its version is still `expected` (0: there must be none), consumes the staged content, gives the file to delete, if any.
+  // Error "avatar-version-conflict" (precondition_failed).
+  virtual Async<std::optional<std::string>> publish(AvatarRecord record, std::int64_t expected) = 0;
+  virtual Async<std::optional<std::string>> withdraw(std::string id, std::int64_t expected) = 0;
+  virtual Async<std::vector<std::string>> files() = 0;              // names in use, to clear the directory at start
+  virtual Async<std::vector<StagedContent>> expire_staged(UnixSeconds before) = 0;  // forgets and returns them
+};
+
+class CallStates {
+ public:
+  virtual ~CallStates() = default;
+  virtual Async<void> put(Call call) = 0;                           // "call-ended" (conflict) once it has ended; "call-other-client" (forbidden)
+  virtual Async<std::optional<Call>> find(std::string origid) = 0;
+};
+
+class Devices {
+ public:
+  virtual ~Devices() = default;
+  virtual Async<void> add(Device device) = 0;
+  virtual Async<std::optional<Device>> find(std::string certificate_x5t) = 0;
+  virtual Async<bool> revoke(std::string certificate_x5t) = 0;
+};
+
+class EnrolmentCodes {
+ public:
+  virtual ~EnrolmentCodes() = default;
+  virtual Async<void> add(EnrolmentCode code) = 0;
+  // Atomically spends the code. "enrolment-code-invalid" (unauthenticated) if unknown, spent or expired.
+  virtual Async<EnrolmentCode> spend(std::string code_sha256, UnixSeconds now) = 0;
+};
+
+class ReplayCache {
+ public:
+  virtual ~ReplayCache() = default;
+  virtual Async<ReplayState> reserve(ReplayEntry entry) = 0;        // durable before anything is signed
+  virtual Async<void> complete(std::string key, std::string answer) = 0;
+};
+
+}  // namespace avseal::store
