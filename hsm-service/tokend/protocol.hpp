@@ -1,0 +1,129 @@
+// The protocol between avseal-tokend and its clients on a Unix stream socket. Both sides use these functions.
+//
+// A frame is a length (u32, of what follows, 1 to max_frame) and a body, whose first byte is its type. Integers are
+// big-endian; strN and bytesN are a length of N bits and that many bytes; str is printable ASCII (only `detail` may
+// hold any text without control characters). Nothing may follow the last field.
+//
+//   client hello  0x01  u16 version
+//   server hello  0x02  u16 version, str8 instance (a random uuid per process), u8 count, count x key
+//                       key: str8 name, str8 kind, str8 algorithm ("ES256", "ES384", "A256GCM"), bytes16 SPKI (DER;
+//                       empty for dac-kek)
+//   sign          0x10  request: the bytes to be signed, never a digest; aad empty
+//   wrap          0x11  request: a data key of 16 to 64 bytes
+//   unwrap        0x12  request: what wrap returned
+//   probe         0x13  request: input and aad empty
+//                       request: u64 id, str8 key name, bytes32 input, bytes16 aad
+//   result        0x20  u64 id, u64 sequence, bytes16 value
+//                       sign: r || s, and the number of signatures that this instance made with the key, this one
+//                       included wrap: the wrapped key; unwrap: the data key; probe: empty; sequence 0
+//   error         0x21  u64 id, u8 category, str8 reason, str16 detail
+//
+// Both sides send their hello first and at once; either may leave when it does not know the other's version. Then the
+// client sends requests with identifiers of its choice, as many as it likes, and gets one result or error for each, in
+// any order. A frame that cannot be read ends the connection.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokens/bytes.hpp"
+#include "tokens/result.hpp"
+
+namespace avseal::tokend {
+
+inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::size_t max_frame = 128 * 1024;  // bytes after the length
+inline constexpr std::size_t max_keys = 64;
+inline constexpr std::size_t max_aad = 4096;
+inline constexpr std::size_t max_detail = 1024;
+
+enum class FrameType : std::uint8_t {
+  client_hello = 0x01,
+  server_hello = 0x02,
+  sign = 0x10,
+  wrap = 0x11,
+  unwrap = 0x12,
+  probe = 0x13,
+  result = 0x20,
+  error = 0x21,
+};
+
+struct KeyInfo {
+  std::string name;
+  std::string kind;  // "avatar-id", "avatar-metadata", "access-token", "ue-ca", "ledger", "dac-kek"
+  std::string algorithm;
+  Bytes spki;
+  bool operator==(const KeyInfo&) const = default;
+};
+
+struct ClientHello {
+  std::uint16_t version = protocol_version;
+};
+
+struct ServerHello {
+  std::uint16_t version = protocol_version;
+  std::string instance;
+  std::vector<KeyInfo> keys;
+};
+
+struct Request {
+  FrameType operation = FrameType::sign;  // sign, wrap, unwrap or probe
+  std::uint64_t id = 0;
+  std::string key;
+  Bytes input;
+  Bytes aad;
+};
+
+// error.reason is one of the known ones below. It names a refusal ("not-of-key-kind", "key-unknown",
+// "operation-refused", "rate-exceeded", "wrapped-invalid"), or a failure that another worker may not have ("hsm-error",
+// "worker-busy", "worker-stopping").
+struct Reply {
+  std::uint64_t id = 0;
+  std::uint64_t sequence = 0;
+  Result<Bytes> value = Bytes{};
+};
+
+// Appends one whole frame, length included. Fields beyond their bounds are the caller's error and refused
+// ("frame-too-large"); out is then as before.
+void append_client_hello(Bytes& out, const ClientHello& hello);
+Result<void> append_server_hello(Bytes& out, const ServerHello& hello);
+Result<void> append_request(Bytes& out, FrameType operation, std::uint64_t id, std::string_view key, ByteView input,
+                            ByteView aad = {});
+void append_reply(Bytes& out, const Reply& reply);  // a detail is cut to max_detail, control characters become spaces
+
+// Decode the body of one frame. Reason "frame-malformed".
+Result<FrameType> frame_type(ByteView body);
+Result<ClientHello> decode_client_hello(ByteView body);
+Result<ServerHello> decode_server_hello(ByteView body);
+Result<Request> decode_request(ByteView body);
+Result<Reply> decode_reply(ByteView body);
+
+// The literal with static storage that equals `reason`, or "hsm-error" for one that this version does not know.
+std::string_view known_reason(std::string_view reason);
+
+// Cuts a byte stream into frames: read into prepare(), commit() what arrived, take bodies from next() until it is
+// empty. Clears what it held when it dies, for data keys pass through it.
+class FrameReader {
+ public:
+  FrameReader() = default;
+  FrameReader(const FrameReader&) = delete;
+  FrameReader& operator=(const FrameReader&) = delete;
+  ~FrameReader();
+
+  // Room for at least one more byte and for the rest of a begun frame. Ends the life of bodies that next() returned.
+  std::span<std::uint8_t> prepare();
+  void commit(std::size_t size);
+
+  // The next whole body, nothing if more bytes are needed, or "frame-malformed" for a length of 0 or beyond max_frame.
+  Result<std::optional<ByteView>> next();
+
+ private:
+  Bytes buffer_;
+  std::size_t begin_ = 0;  // first byte that was not yet returned
+  std::size_t end_ = 0;    // end of what arrived
+};
+
+}  // namespace avseal::tokend
