@@ -1,14 +1,15 @@
 #pragma once
 
-#include "ledger/slot.hpp"
-#include "tokens/clock.hpp"
-#include "tokens/secret.hpp"
+#include <filesystem>
+#include <memory>
 
 #include <boost/asio/awaitable.hpp>
 #include <prometheus/registry.h>
 
-#include <filesystem>
-#include <memory>
+#include "ledger/file_ops.hpp"
+#include "ledger/slot.hpp"
+#include "tokens/clock.hpp"
+#include "tokens/secret.hpp"
 
 namespace avseal::ledger {
 
@@ -21,12 +22,15 @@ class SubjectKeys {
 };
 
 struct Config {
-  std::filesystem::path directory;         // one per node; locked by this process
-  std::string origin;                      // "<operator>/<node>"
-  std::uint64_t reserve_bytes = 64 << 20;  // refuse new events when less than this is free
-  std::size_t max_pending = 8192;          // events waiting for the group commit
-  std::uint64_t segment_bytes = 256 << 20; // a new segment file is started beyond this
-  std::chrono::milliseconds append_limit{1000};
+  std::filesystem::path directory;               // one per node; locked by this process
+  std::string origin;                            // "<operator>/<node>"
+  std::uint64_t reserve_bytes = 64 << 20;        // refuse new events when less than this is free
+  std::size_t max_pending = 8192;                // events waiting for the group commit
+  std::uint64_t segment_bytes = 256 << 20;       // a new segment file is started beyond this
+  std::chrono::milliseconds append_limit{1000};  // who waits longer gets "ledger-unavailable"
+  double refusals_per_second = 50;               // leaves of their own, per client
+  double refusal_burst = 200;
+  std::shared_ptr<FileOps> files;  // the system's own if empty
 };
 
 // The append-only log of every signature, refusal and administrative act. One writer thread; leaves in order of commit;
@@ -34,30 +38,36 @@ struct Config {
 // A failed sync stops it for good ("ledger-unavailable"): the page cache may lie after that.
 class Ledger {
  public:
-  // Opens or creates the directory, locks it, verifies the segments from the start and cuts a torn tail (never a committed leaf). Errors say the
-  // file, the offset and what to do. The writer thread starts here.
+  // Opens or creates the directory, locks it, verifies the segments from the start and cuts a torn tail (never a
+  // committed leaf). Errors say the file, the offset and what to do. The writer thread starts here.
   static Result<std::shared_ptr<Ledger>> open(Config config, Clock clock, prometheus::Registry& metrics);
   virtual ~Ledger() = default;
 
   // Before any Slot with subjects is opened. Outlives the ledger's use.
   virtual void use_subject_keys(SubjectKeys& keys) = 0;
 
-  // Reserves a place; refuses at once when the log cannot promise durability ("ledger-full", "ledger-busy", "ledger-unavailable").
+  // Reserves a place; refuses at once when the log cannot promise durability ("ledger-full", "ledger-busy",
+  // "ledger-unavailable").
   virtual boost::asio::awaitable<Result<Slot>> open_slot(Event event) = 0;
 
-  // A refusal without a slot. With event.client: a leaf of its own, durable on return, rate-limited per client (beyond: aggregated). Without: counted, one leaf per
-  // reason and minute, never waits.
+  // A refusal without a slot. With event.client: a leaf of its own, durable on return, rate-limited per client (beyond:
+  // aggregated). Without: counted, one leaf per reason and minute, never waits.
   virtual boost::asio::awaitable<void> refused(Event event, std::string reason) = 0;
 
   // Refusals that are known where nothing may wait (TLS handshake, framing). Never blocks.
   virtual void count_unauthenticated(std::string_view reason) = 0;
 
-  [[nodiscard]] virtual std::uint64_t size() const = 0;           // committed leaves
-  [[nodiscard]] virtual Result<void> healthy() const = 0;         // why new events would be refused
-  virtual void close() = 0;                                       // commits what waits, joins the writer
+  [[nodiscard]] virtual std::uint64_t size() const = 0;    // committed leaves
+  [[nodiscard]] virtual Result<void> healthy() const = 0;  // why new events would be refused
+  virtual void close() = 0;  // commits what waits, joins the writer; before the waiters' executors die
+
+ protected:
+  using Pending = Slot::Pending;
+  static Slot make_slot(std::unique_ptr<Pending> pending);
 };
 
-// Leaves of a ledger directory in order, for tests, `avseal verify` and later tiles. Checks framing and per-leaf hashes.
+// Leaves of a ledger directory in order, for tests, `avseal verify` and later tiles. Checks framing and per-leaf
+// hashes.
 Result<std::vector<std::string>> read_leaves(const std::filesystem::path& directory);
 
 }  // namespace avseal::ledger

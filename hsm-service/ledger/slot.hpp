@@ -1,10 +1,10 @@
 #pragma once
 
-#include "ledger/event.hpp"
+#include <memory>
 
 #include <boost/asio/awaitable.hpp>
 
-#include <memory>
+#include "ledger/event.hpp"
 
 namespace avseal::keyring {
 class Keyring;
@@ -14,16 +14,17 @@ namespace avseal::ledger {
 
 class Ledger;
 
-// A reserved place in the ledger for one event, and the right to sign for it. Move-only. Obtained from Ledger::open();
-// a slot that dies without commit() is appended as discarded, "abandoned".
+// A reserved place in the ledger for one event, and the right to sign for it. Move-only. Obtained from
+// Ledger::open_slot(); a slot that dies without commit() is appended as discarded, "abandoned".
 class Slot {
  public:
   Slot(Slot&& other) noexcept;
   Slot& operator=(Slot&& other) noexcept;
   ~Slot();
 
-  // Appends the leaf and resumes when its group commit is on disk; gives its index. Nothing that was signed under the slot
-  // may be released before. Error: "ledger-unavailable", "ledger-full", and then the signature must be thrown away.
+  // Appends the leaf and resumes when its group commit is on disk; gives its index. Nothing that was signed under the
+  // slot may be released before. Error: "ledger-unavailable", "ledger-full", and then the signature must be thrown
+  // away.
   boost::asio::awaitable<Result<std::uint64_t>> commit(Outcome outcome, std::string_view reason = {});
 
  private:
@@ -31,7 +32,7 @@ class Slot {
   friend class avseal::keyring::Keyring;
   struct Pending;
   explicit Slot(std::unique_ptr<Pending> pending) noexcept;
-  void used(KeyUse use);             // called by the keyring for every signature made, also those it discards
+  void used(KeyUse use);  // called by the keyring for every signature made, also those it discards
 
   std::unique_ptr<Pending> pending_;
 };

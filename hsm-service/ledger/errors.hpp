@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstring>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "tokens/result.hpp"
+
+namespace avseal::ledger::errors {
+
+// A system call on the log failed; errno_value tells how.
+inline Error unavailable(std::string_view what, const std::filesystem::path& path, int errno_value) {
+  return avseal::errors::make(Category::unavailable, "ledger-unavailable",
+                              fmt::format("{} {}: {}; check the disk, then restart the service", what, path.string(),
+                                          std::strerror(errno_value)));
+}
+
+inline Error stopped(std::string detail) {
+  return avseal::errors::make(Category::unavailable, "ledger-unavailable", std::move(detail));
+}
+
+inline Error full(const std::filesystem::path& path, std::string_view found) {
+  Error error = avseal::errors::make(
+      Category::unavailable, "ledger-full",
+      fmt::format("no room for the log in {}: {}; free space or enlarge the filesystem", path.string(), found));
+  error.retry_after = std::chrono::seconds(10);
+  return error;
+}
+
+inline Error busy(std::size_t limit) {
+  Error error = avseal::errors::make(Category::unavailable, "ledger-busy",
+                                     fmt::format("{} events wait for the log's group commit already", limit));
+  error.retry_after = std::chrono::seconds(1);
+  return error;
+}
+
+inline Error locked(const std::filesystem::path& directory) {
+  return avseal::errors::make(
+      Category::unavailable, "ledger-locked",
+      fmt::format("{} is in use by another process; stop it, or give this node a directory of its own",
+                  directory.string()));
+}
+
+inline Error corrupt(const std::filesystem::path& file, std::uint64_t offset, std::string_view found) {
+  return avseal::errors::make(
+      Category::internal, "ledger-corrupt",
+      fmt::format("{} at offset {}: {}; committed events are damaged: restore the file from a copy, or keep the "
+                  "directory for the auditors and start a new one under a new origin",
+                  file.string(), offset, found));
+}
+
+inline Error other_origin(const std::filesystem::path& file, std::string_view origin) {
+  return avseal::errors::make(
+      Category::internal, "ledger-origin",
+      fmt::format("{} does not belong to origin \"{}\"; configure the origin that wrote it, or another directory",
+                  file.string(), origin));
+}
+
+inline Error event_too_large(std::size_t size, std::size_t limit) {
+  return avseal::errors::make(Category::internal, "ledger-event-too-large",
+                              fmt::format("an event of {} bytes; at most {} can be logged", size, limit));
+}
+
+}  // namespace avseal::ledger::errors

@@ -1,0 +1,257 @@
+#include "ledger/writer.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "ledger/errors.hpp"
+
+namespace avseal::ledger {
+
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// How often the writer looks whether a minute of refusals is over, or space was freed.
+constexpr std::chrono::milliseconds poll_interval{250};
+
+std::int64_t unix_ms(std::chrono::system_clock::time_point t) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count();
+}
+
+Error closed() {
+  return errors::stopped("the log is closed: the service is stopping");
+}
+
+Error stalled(std::chrono::milliseconds limit) {
+  return errors::stopped(fmt::format("a write to the log takes longer than {} ms; check the disk", limit.count()));
+}
+
+}  // namespace
+
+Place::~Place() {
+  if (!writer_) return;
+  writer_->places_.fetch_sub(1);
+  writer_->metrics_->pending.Decrement();
+}
+
+Writer::Writer(std::unique_ptr<SegmentLog> log, Options options, Clock clock, std::shared_ptr<Metrics> metrics)
+    : log_(std::move(log)), options_(options), clock_(std::move(clock)), metrics_(std::move(metrics)) {
+  size_ = log_->next_index();
+  metrics_->entries.Set(static_cast<double>(size_));
+}
+
+std::shared_ptr<Writer> Writer::start(std::unique_ptr<SegmentLog> log, Options options, Clock clock,
+                                      std::shared_ptr<Metrics> metrics) {
+  std::shared_ptr<Writer> writer(new Writer(std::move(log), options, std::move(clock), std::move(metrics)));
+  writer->thread_ = std::thread([self = writer.get()] { self->run(); });
+  writer->watch_thread_ = std::thread([self = writer.get()] { self->watch(); });
+  return writer;
+}
+
+Writer::~Writer() {
+  if (thread_.joinable()) close(std::nullopt);
+}
+
+Result<Place> Writer::reserve() {
+  AVSEAL_CHECK(healthy());
+  if (places_.fetch_add(1) >= options_.max_pending) {
+    places_.fetch_sub(1);
+    return errors::busy(options_.max_pending);
+  }
+  metrics_->pending.Increment();
+  return Place(shared_from_this());
+}
+
+void Writer::append(Place place, LeafDraft draft, Completion<Appended> done) {
+  std::unique_lock lock(mutex_);
+  const auto state = state_.load();
+  if (stopping_ || state == State::failed || state == State::closed) {
+    lock.unlock();
+    if (done) done(why_not());
+    return;
+  }
+  const bool idle = queue_.empty();
+  queue_.push_back(Entry{std::move(place), std::move(draft), std::move(done)});
+  lock.unlock();
+  if (idle) wake_.notify_one();
+}
+
+void Writer::count_refusal(std::string_view client, std::string_view reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_.load() == State::failed || stopping_) return;
+    refusals_.add(client, reason, clock_());
+  }
+  metrics_->aggregated.Increment();
+  wake_.notify_one();
+}
+
+Result<void> Writer::healthy() const {
+  switch (state_.load()) {
+    case State::open:
+      return {};
+    case State::stalled:
+      return stalled(options_.append_limit);
+    case State::full:
+    case State::failed:
+    case State::closed:
+      break;
+  }
+  return why_not();
+}
+
+Error Writer::why_not() const {
+  const std::lock_guard lock(mutex_);
+  return why_ ? *why_ : closed();
+}
+
+void Writer::close(std::optional<LeafDraft> last) {
+  const std::lock_guard closing(close_mutex_);
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    last_leaf_ = std::move(last);
+  }
+  wake_.notify_one();
+  thread_.join();
+  {
+    const std::lock_guard lock(mutex_);
+    watch_stopping_ = true;
+    if (state_.load() != State::failed) {
+      state_ = State::closed;
+      why_ = closed();
+    }
+  }
+  watch_wake_.notify_one();
+  watch_thread_.join();
+}
+
+void Writer::run() {
+  std::vector<Entry> entries;
+  while (next_entries(entries)) {
+    std::span<Entry> rest(entries);
+    do {
+      rest = rest.subspan(write_batch(rest));
+    } while (!rest.empty());
+    entries.clear();
+  }
+  log_.reset();
+}
+
+bool Writer::next_entries(std::vector<Entry>& entries) {
+  std::unique_lock lock(mutex_);
+  const auto ready = [this] { return stopping_ || !queue_.empty(); };
+  if (refusals_.empty() && state_.load() != State::full) {
+    wake_.wait(lock, [&] { return ready() || !refusals_.empty(); });
+  } else {
+    wake_.wait_for(lock, poll_interval, ready);
+  }
+  entries.swap(queue_);
+  add_summaries(entries, stopping_);
+  const bool over = stopping_ && entries.empty() && !last_leaf_;
+  if (stopping_ && last_leaf_) entries.push_back(Entry{std::nullopt, *std::exchange(last_leaf_, std::nullopt), {}});
+  return !over;
+}
+
+void Writer::add_summaries(std::vector<Entry>& entries, bool all) {
+  if (state_.load() != State::open && !all) return;
+  for (auto& summary : refusals_.take(clock_(), all)) {
+    auto draft = EventText(summary.event, {}, {}).finish({}, 0, Outcome::refused, summary.reason);
+    entries.push_back(Entry{std::nullopt, std::move(draft), {}});
+  }
+}
+
+// Also for no entries: then it only looks whether a full disk has room again.
+std::size_t Writer::write_batch(std::span<Entry> entries) {
+  const auto first_index = log_->next_index();
+  const auto now = unix_ms(clock_());
+  builder_.start(first_index);
+  std::size_t count = 0;
+  while (count < entries.size() && builder_.has_room(max_leaf_size)) builder_.add(entries[count++].draft, now);
+  begin(entries.first(count));
+  const auto committed = commit(count);
+  const auto space = log_->check_space();
+  for (auto& entry : entries.first(count)) entry.place.reset();
+  settle(committed, space, first_index);
+  if (committed) log_->seal();
+  return count;
+}
+
+void Writer::begin(std::span<Entry> batch) {
+  bool wake_watch = false;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& entry : batch) in_flight_.push_back(std::move(entry.done));
+    busy_since_ = SteadyClock::now();
+    wake_watch = !std::exchange(watching_, true);
+  }
+  if (wake_watch) watch_wake_.notify_one();
+}
+
+Result<void> Writer::commit(std::size_t leaves) {
+  if (state_.load() == State::failed) return why_not();
+  if (leaves == 0) return {};
+  const auto started = SteadyClock::now();
+  auto appended = log_->append(builder_.finish(), leaves);
+  const std::chrono::duration<double> elapsed = SteadyClock::now() - started;
+  metrics_->sync_seconds.Observe(elapsed.count());
+  return appended;
+}
+
+// Tells the waiters, and everybody who comes later, how the batch ended.
+void Writer::settle(const Result<void>& committed, const Result<void>& space, std::uint64_t first_index) {
+  std::vector<Completion<Appended>> waiters;
+  {
+    const std::lock_guard lock(mutex_);
+    waiters.swap(in_flight_);
+    busy_since_.reset();
+    const auto& trouble = committed ? space : committed;
+    if (state_.load() != State::failed) {
+      why_ = trouble ? std::nullopt : std::optional(trouble.error());
+      state_ = trouble ? State::open : trouble.error().reason == "ledger-full" ? State::full : State::failed;
+      if (state_.load() == State::failed) spdlog::critical("the ledger stops for good: {}", why_->detail);
+    }
+  }
+  if (committed) {
+    size_ = first_index + waiters.size();
+    metrics_->entries.Set(static_cast<double>(first_index + waiters.size()));
+  }
+  for (std::size_t i = 0; i < waiters.size(); ++i) {
+    if (waiters[i]) waiters[i](committed ? Appended(first_index + i) : Appended(committed.error()));
+  }
+}
+
+void Writer::watch() {
+  std::unique_lock lock(mutex_);
+  while (!watch_stopping_) {
+    if (!busy_since_) {
+      watching_ = false;
+      watch_wake_.wait(lock, [this] { return watch_stopping_ || watching_; });
+    }
+    watch_wake_.wait_for(lock, options_.append_limit / 4, [this] { return watch_stopping_; });
+    if (!busy_since_ || SteadyClock::now() - *busy_since_ <= options_.append_limit) continue;
+    lock.unlock();
+    fail_waiters();
+    lock.lock();
+  }
+}
+
+// Their leaves stay in the log, or come into it when the disk answers again: they claim more than what was released,
+// never less.
+void Writer::fail_waiters() {
+  std::vector<Completion<Appended>> late;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!busy_since_) return;
+    if (state_.load() != State::failed) state_ = State::stalled;
+    for (auto& waiter : in_flight_) late.push_back(std::move(waiter));
+    for (auto& entry : queue_) late.push_back(std::move(entry.done));
+  }
+  for (auto& waiter : late) {
+    if (waiter) waiter(stalled(options_.append_limit));
+  }
+}
+
+}  // namespace avseal::ledger

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "ledger/completion.hpp"
+#include "ledger/metrics.hpp"
+#include "ledger/refusals.hpp"
+#include "ledger/segment_log.hpp"
+
+namespace avseal::ledger {
+
+class Writer;
+
+// One of the bounded places of events that are under way; given back when it dies.
+class Place {
+ public:
+  explicit Place(std::shared_ptr<Writer> writer) noexcept : writer_(std::move(writer)) {}
+  Place(Place&&) noexcept = default;
+  Place& operator=(Place&&) = delete;
+  ~Place();
+
+ private:
+  std::shared_ptr<Writer> writer_;
+};
+
+using Appended = Result<std::uint64_t>;  // index of the leaf
+
+// The one thread that writes the log: group commit in the order of append(). A second thread fails those who wait
+// longer than append_limit, since the writer may hang in the kernel.
+class Writer : public std::enable_shared_from_this<Writer> {
+ public:
+  struct Options {
+    std::size_t max_pending;
+    std::chrono::milliseconds append_limit;
+  };
+  static std::shared_ptr<Writer> start(std::unique_ptr<SegmentLog> log, Options options, Clock clock,
+                                       std::shared_ptr<Metrics> metrics);
+  ~Writer();
+
+  [[nodiscard]] Result<Place> reserve();  // "ledger-full", "ledger-busy", "ledger-unavailable"
+  void append(Place place, LeafDraft draft, Completion<Appended> done);  // done may be empty
+  void count_refusal(std::string_view client, std::string_view reason);
+  [[nodiscard]] Result<void> healthy() const;
+  [[nodiscard]] std::uint64_t size() const { return size_.load(); }
+  void close(std::optional<LeafDraft> last);  // commits what waits and the last leaf; joins the threads
+
+ private:
+  friend class Place;
+  struct Entry {
+    std::optional<Place> place;  // the writer's own leaves have none
+    LeafDraft draft;
+    Completion<Appended> done;
+  };
+  enum class State { open, full, stalled, failed, closed };
+
+  Writer(std::unique_ptr<SegmentLog> log, Options options, Clock clock, std::shared_ptr<Metrics> metrics);
+  void run();
+  bool next_entries(std::vector<Entry>& entries);  // false: closed and nothing left
+  void add_summaries(std::vector<Entry>& entries, bool all);
+  std::size_t write_batch(std::span<Entry> entries);  // how many of them it took
+  void begin(std::span<Entry> batch);
+  Result<void> commit(std::size_t leaves);
+  void settle(const Result<void>& committed, const Result<void>& space, std::uint64_t first_index);
+  void watch();
+  void fail_waiters();
+  [[nodiscard]] Error why_not() const;
+
+  std::unique_ptr<SegmentLog> log_;  // the writer thread's
+  BatchBuilder builder_;
+  const Options options_;
+  const Clock clock_;
+  const std::shared_ptr<Metrics> metrics_;
+
+  std::atomic<State> state_{State::open};
+  std::atomic<std::size_t> places_{0};
+  std::atomic<std::uint64_t> size_{0};
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;  // of the writer
+  std::condition_variable watch_wake_;
+  std::vector<Entry> queue_;
+  std::vector<Completion<Appended>> in_flight_;  // of the batch that is being written, in its order
+  std::optional<std::chrono::steady_clock::time_point> busy_since_;
+  RefusalCounts refusals_;
+  std::optional<Error> why_;  // of full and failed
+  std::optional<LeafDraft> last_leaf_;
+  bool stopping_ = false;
+  bool watching_ = false;
+  bool watch_stopping_ = false;
+
+  std::mutex close_mutex_;
+  std::thread thread_;
+  std::thread watch_thread_;
+};
+
+}  // namespace avseal::ledger
