@@ -1,0 +1,19 @@
+#pragma once
+
+#include "tokens/result.hpp"
+
+namespace avseal::device::errors {
+
+Error not_initialised(std::string_view directory);
+Error directory_unusable(std::string_view directory, std::string_view why);  // "state-directory-unusable"
+Error file_unusable(std::string_view path, std::string_view why);            // "state-file-unusable"
+Error permissions(std::string_view path);                                    // "state-permissions"
+Error busy(std::string_view directory);                                      // another process initialises or imports
+Error state_malformed(std::string_view path, std::string_view why);          // "state-malformed"
+Error key_mismatch(std::string_view path);                                   // key file is not the one that was pinned
+Error auth_malformed(std::string_view path);
+Error no_certificate();
+Error certificate_refused(std::string_view why);  // "ue-certificate-refused"
+Error lifetime_refused(std::int64_t seconds, std::int64_t most);
+
+}  // namespace avseal::device::errors
