@@ -23,6 +23,7 @@ class Fingerprint {
   [[nodiscard]] const std::string& algorithm() const { return algorithm_; }           // "sha-256", ...
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
   [[nodiscard]] std::string to_sdp() const;        // "SHA-256 AA:BB:.."
+  [[nodiscard]] std::string to_sdp_line() const;   // "a=fingerprint:SHA-256 AA:BB:.."
   [[nodiscard]] std::string to_mky_dig() const;    // upper hex without colons
   [[nodiscard]] std::string to_x5t() const;        // base64url
   friend bool operator==(const Fingerprint& a, const Fingerprint& b);                 // constant time

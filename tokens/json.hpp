@@ -24,8 +24,11 @@ struct JsonLimits {
 Result<json::value> parse_json(std::string_view text, JsonLimits limits = {});
 
 // RFC 8225 section 9: no whitespace, members sorted by Unicode code point, integers only (a double is a programming
-// error and asserts).
+// error and aborts).
 std::string canonical_json(const json::value& value);
+
+// Is there a number that is not an integer anywhere in value? Ask before canonical_json() of what others sent.
+bool has_fraction(const json::value& value);
 
 // Reads one JSON object whose members are all known. Errors carry the member's JSON pointer in Error::param, with reasons
 // "member-missing", "member-type", "member-unknown".
