@@ -1,0 +1,179 @@
+#include "signing/verifier.hpp"
+
+#include <algorithm>
+
+#include "signing/x5u.hpp"
+
+namespace avseal::signing {
+namespace {
+
+namespace asio = boost::asio;
+
+Error verdict(std::string_view reason, std::string detail) {
+  return errors::make(Category::invalid, reason, std::move(detail));
+}
+
+Error as_verdict(const Error& error) {
+  return verdict(error.reason, error.detail);
+}
+
+// Step 1.
+Result<tokens::ParsedPassport> parse(const std::string& identity_header) {
+  auto header = tokens::parse_identity_header(identity_header);
+  if (!header) return as_verdict(header.error());
+  auto parsed = tokens::parse_passport(header->passport);
+  if (!parsed) return as_verdict(parsed.error());
+  const auto& passport = parsed->passport;
+  if (passport.ppt != "avatar" && passport.ppt != "shaken") {
+    return verdict("ppt-unsupported", "expected ppt avatar or shaken, found '" + passport.ppt + "'");
+  }
+  if (header->ppt != passport.ppt) {
+    return verdict("ppt-mismatch", "expected the ppt parameter of the Identity header to equal that of the PASSporT");
+  }
+  const auto alg = parsed->jws.header.if_contains("alg");
+  if (alg == nullptr || !alg->is_string() || std::string_view(alg->get_string()) != header->alg) {
+    return verdict("alg-mismatch", "expected the alg parameter of the Identity header to equal that of the PASSporT");
+  }
+  if (header->info != passport.x5u) {
+    return verdict("x5u-info-mismatch",
+                   "expected the info parameter of the Identity header to equal x5u, byte for byte");
+  }
+  return parsed;
+}
+
+// Step 2.
+Result<void> check_fresh(UnixSeconds iat, UnixSeconds now, std::int64_t max_age, std::int64_t max_ahead) {
+  if (iat < now - max_age) {
+    return verdict("iat-stale", "expected iat at most " + std::to_string(max_age) + " s old, found " +
+                                    std::to_string(now - iat) + " s");
+  }
+  if (iat > now + max_ahead) {
+    return verdict("iat-future", "expected iat at most " + std::to_string(max_ahead) + " s ahead, found " +
+                                     std::to_string(iat - now) + " s");
+  }
+  return {};
+}
+
+// Step 3.
+Result<void> check_call(const tokens::Passport& passport, const CallFacts& call) {
+  if (passport.orig != call.from) return verdict("orig-mismatch", "expected orig to be the caller of this call");
+  for (const auto& to : call.to) {
+    if (std::find(passport.dest.begin(), passport.dest.end(), to) == passport.dest.end()) {
+      return verdict("dest-mismatch", "expected the callee of this call in dest");
+    }
+  }
+  if (passport.avatar && call.fingerprints.empty()) {
+    return verdict("fingerprint-missing", "expected the fingerprints of this call's SDP");
+  }
+  for (const auto& text : call.fingerprints) {
+    const auto fingerprint = tokens::Fingerprint::from_sdp(text);
+    if (!fingerprint) return as_verdict(fingerprint.error());
+    if (std::find(passport.mky.begin(), passport.mky.end(), *fingerprint) == passport.mky.end()) {
+      return verdict("fingerprint-mismatch", "expected each fingerprint of this call's SDP in mky");
+    }
+  }
+  return {};
+}
+
+bool same_host(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+// Step 6.
+Result<void> check_authority(const tokens::Certificate& signer, const tokens::Identity& orig) {
+  if (orig.is_tn) {
+    const auto& ranges = signer.tn_auth_list();
+    if (std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) { return range.contains(orig.value); }))
+      return {};
+    return verdict("certificate-not-authoritative", "expected the number of orig within the certificate's TNAuthList");
+  }
+  const auto impu = orig.impu();
+  const auto& names = signer.san_dns();
+  if (std::any_of(names.begin(), names.end(), [&](const auto& name) { return same_host(name, impu.host()); }))
+    return {};
+  return verdict("certificate-not-authoritative", "expected the host of orig among the certificate's dNSNames");
+}
+
+}  // namespace
+
+Result<Verifier::Shared> Verifier::Shared::create(const Config& config, Clock clock) {
+  Shared shared;
+  AVSEAL_TRY(shared.trust, Trust::create(config.trust));
+  shared.fetcher = std::make_shared<CertificateFetcher>(config.fetcher, std::move(clock));
+  shared.replay = std::make_shared<PassportReplay>(config.replay_entries, config.freshness);
+  return shared;
+}
+
+Verifier::Verifier(const Config& config, Shared shared, const keyring::Keys& keys)
+    : freshness_(config.freshness.count()), shared_(std::move(shared)) {
+  for (const auto& key : keys.all()) {
+    if (key.kind != keyring::KeyKind::avatar_id || key.chain.empty()) continue;
+    own_.emplace(certificate_url(config, key.certificate()),
+                 std::make_shared<const std::vector<tokens::Certificate>>(key.chain));
+  }
+}
+
+asio::awaitable<Result<VerifiedPassport>> Verifier::verify_call(std::string identity_header, CallFacts call,
+                                                                UnixSeconds now) {
+  AVSEAL_CO_TRY(auto parsed, parse(identity_header));
+  const UnixSeconds iat = parsed.passport.iat;
+  AVSEAL_CO_CHECK(check_fresh(iat, now, freshness_, freshness_));
+  if (call.time < iat - freshness_ || call.time > iat + freshness_) {
+    co_return verdict("date-stale", "expected the time of the call within the freshness window of iat");
+  }
+  AVSEAL_CO_CHECK(check_call(parsed.passport, call));
+  const std::string signing_input = parsed.jws.signing_input;
+  auto verified = co_await verify_signer(std::move(parsed), now);
+  if (verified && call.call_id) {
+    AVSEAL_CO_CHECK(shared_.replay->check(signing_input, *call.call_id, now));
+  }
+  co_return verified;
+}
+
+asio::awaitable<Result<VerifiedPassport>> Verifier::verify_for_authorization(std::string identity_header,
+                                                                             UnixSeconds now, std::int64_t max_age) {
+  AVSEAL_CO_TRY(auto parsed, parse(identity_header));
+  if (parsed.passport.ppt != "avatar") {
+    co_return verdict("ppt-unsupported", "expected ppt avatar, found '" + parsed.passport.ppt + "'");
+  }
+  AVSEAL_CO_CHECK(check_fresh(parsed.passport.iat, now, max_age, freshness_));
+  auto verified = co_await verify_signer(std::move(parsed), now);
+  co_return verified;
+}
+
+// Steps 4 to 7.
+asio::awaitable<Result<VerifiedPassport>> Verifier::verify_signer(tokens::ParsedPassport parsed, UnixSeconds now) {
+  auto chain = co_await chain_of(parsed.passport.x5u);
+  if (!chain) co_return chain.error();
+  const std::vector<tokens::Certificate>& certificates = **chain;
+  const tokens::Certificate& signer = certificates.front();
+  AVSEAL_CO_CHECK(shared_.trust->check(certificates, parsed.passport.iat, now));
+  AVSEAL_CO_CHECK(check_authority(signer, parsed.passport.orig));
+  if (const auto signature = tokens::verify_jws(parsed.jws, signer.public_key()); !signature) {
+    co_return as_verdict(signature.error());
+  }
+  co_return VerifiedPassport{std::move(parsed.passport), signer};
+}
+
+asio::awaitable<Result<Chain>> Verifier::chain_of(std::string x5u) {
+  if (const auto own = own_.find(x5u); own != own_.end()) co_return own->second;
+  auto fetched = co_await shared_.fetcher->fetch(std::move(x5u));
+  co_return fetched;
+}
+
+std::string certificate_url(const Config& config, const tokens::Certificate& certificate) {
+  return config.public_url + "/certs/" + certificate.sha256_hex() + ".pem";
+}
+
+SipStatus sip_status(const Error& verdict) {
+  const std::string_view reason = verdict.reason;
+  if (reason == "identity-missing") return {428, "Use Identity Header"};
+  if (reason == "ppt-unsupported") return {428, "Use Supported PASSporT Format"};
+  if (reason.starts_with("iat-") || reason.starts_with("date-")) return {403, "Stale Date"};
+  if (reason.starts_with("x5u-")) return {436, "Bad Identity Info"};
+  if (reason.starts_with("certificate-")) return {437, "Unsupported Credential"};
+  return {438, "Invalid Identity Header"};
+}
+
+}  // namespace avseal::signing

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "keyring/keys.hpp"
+#include "signing/certificate_fetcher.hpp"
+#include "signing/replay.hpp"
+#include "signing/trust.hpp"
+#include "tokens/identity_header.hpp"
+#include "tokens/passport.hpp"
+
+namespace avseal::signing {
+
+// What a verified Identity header says, and whose certificate signed it.
+struct VerifiedPassport {
+  tokens::Passport passport;
+  tokens::Certificate signer;
+};
+
+// The call that a PASSporT came with, as the terminating IMS saw it.
+struct CallFacts {
+  tokens::Identity from;
+  std::vector<tokens::Identity> to;       // at least one; each must be in dest
+  std::vector<std::string> fingerprints;  // of the SDP, "SHA-256 AA:BB:.."
+  std::optional<std::string> call_id;
+  UnixSeconds time = 0;  // when the request arrived there, or its Date
+};
+
+// The eight steps of verification, in their order: nothing is fetched for a PASSporT that is stale or of another call,
+// nothing signed is believed before its signer is trusted. An Error of category `invalid` is the verdict on the
+// PASSporT (see sip_status()); any other category means that there is no verdict.
+class Verifier {
+ public:
+  // What all io threads share.
+  struct Shared {
+    std::shared_ptr<Trust> trust;
+    std::shared_ptr<CertificateFetcher> fetcher;
+    std::shared_ptr<PassportReplay> replay;
+    static Result<Shared> create(const Config& config, Clock clock);
+  };
+
+  // Certificates of `keys` under public_url are known without a fetch.
+  Verifier(const Config& config, Shared shared, const keyring::Keys& keys);
+
+  // All eight steps.
+  boost::asio::awaitable<Result<VerifiedPassport>> verify_call(std::string identity_header, CallFacts call,
+                                                               UnixSeconds now);
+
+  // Steps 1, 2 with `iat` up to max_age seconds old, and 4 to 7; ppt must be avatar.
+  boost::asio::awaitable<Result<VerifiedPassport>> verify_for_authorization(std::string identity_header,
+                                                                            UnixSeconds now, std::int64_t max_age);
+
+ private:
+  boost::asio::awaitable<Result<VerifiedPassport>> verify_signer(tokens::ParsedPassport parsed, UnixSeconds now);
+  boost::asio::awaitable<Result<Chain>> chain_of(std::string x5u);
+
+  const std::int64_t freshness_;  // seconds
+  const Shared shared_;
+  std::unordered_map<std::string, Chain> own_;
+};
+
+// Where the world finds a certificate of ours: `x5u` of what it signed.
+std::string certificate_url(const Config& config, const tokens::Certificate& certificate);
+
+// The response code of RFC 8224 section 6.2.2 for a verdict, from its reason.
+struct SipStatus {
+  unsigned code;
+  std::string_view text;
+};
+SipStatus sip_status(const Error& verdict);
+
+}  // namespace avseal::signing
