@@ -1,24 +1,24 @@
 #pragma once
 
-#include "tokens/certificate.hpp"
-
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "tokens/certificate.hpp"
+
 namespace avseal::keyring {
 
 enum class KeyKind { avatar_id, avatar_metadata, access_token, ue_ca, ledger, dac_kek };
-std::string_view to_string(KeyKind kind);                 // "avatar-id", ...
+std::string_view to_string(KeyKind kind);  // "avatar-id", ...
 Result<KeyKind> parse_key_kind(std::string_view text);
 
 struct KeyConfig {
-  std::string name;                                       // also the worker's name of the key
+  std::string name;  // also the worker's name of the key
   KeyKind kind = KeyKind::avatar_id;
-  std::filesystem::path certificate;                      // PEM, leaf first; empty for dac-kek; `ledger` may have a bare public key
-  std::vector<std::string> tokens;                        // names of the tokens that hold it
-  bool primary = true;                                    // exactly one per kind; others only verify on
+  std::filesystem::path certificate;  // PEM, leaf first; empty for dac-kek; `ledger` may have a bare public key
+  std::vector<std::string> tokens;    // names of the tokens that hold it
+  bool primary = true;                // exactly one per kind; others only verify on
 };
 
 // A logical key with its certificate: everything a role needs to build a header.
@@ -26,17 +26,19 @@ struct SigningKey {
   std::string name;
   KeyKind kind = KeyKind::avatar_id;
   tokens::PublicKey public_key;
-  std::vector<tokens::Certificate> chain;                 // leaf first; empty for `ledger` with a bare public key
+  std::vector<tokens::Certificate> chain;  // leaf first; empty for `ledger` with a bare public key
+  std::string kid = {};                    // RFC 7638 thumbprint of public_key
   [[nodiscard]] const tokens::Certificate& certificate() const { return chain.front(); }
 };
 
-// All configured keys; immutable, shared by the threads.
+// All configured keys that sign (dac-kek has no public key and is none of them); immutable, shared by the threads.
 class Keys {
  public:
-  // Reads the certificates. Errors name the file: unreadable, expired ("certificate-expired"), two primaries of a kind, ...
+  // Reads the certificates. Errors name the file: unreadable, expired ("certificate-expired"), two primaries of a kind,
+  // ...
   static Result<std::shared_ptr<const Keys>> load(const std::vector<KeyConfig>& configs, UnixSeconds now);
 
-  [[nodiscard]] Result<const SigningKey*> primary(KeyKind kind) const;         // "key-not-configured"
+  [[nodiscard]] Result<const SigningKey*> primary(KeyKind kind) const;  // "key-not-configured"
   [[nodiscard]] const std::vector<SigningKey>& all() const { return keys_; }
   [[nodiscard]] const SigningKey* find_kid(std::string_view kid) const;
 

@@ -1,0 +1,88 @@
+// Requests of one io thread and the workers that may do them: choice, retry elsewhere, deadlines, admission.
+#pragma once
+
+#include <deque>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "keyring/keyring.hpp"
+#include "keyring/worker.hpp"
+
+namespace avseal::keyring {
+
+// A key as the workers know it.
+struct PoolKey {
+  std::string name;
+  KeyKind kind;
+  Bytes spki;       // of the certificate; empty for dac-kek
+  std::string kid;  // RFC 7638 thumbprint; empty for dac-kek
+  bool primary = false;
+  std::vector<std::size_t> workers;
+  Instant last_usable;  // when a worker was last known to do its work
+  KeyMetrics metrics;
+};
+
+class Pool : public std::enable_shared_from_this<Pool> {
+ public:
+  // Error "key-configuration".
+  static Result<std::shared_ptr<Pool>> create(const KeyringConfig& config, const Keys& keys,
+                                              boost::asio::any_io_executor executor, prometheus::Registry& registry);
+
+  void start();
+  // Fails what waits with "hsm-unavailable" and ends the connections.
+  void close();
+  // Returns when each primary key has a worker; fails at once when all its workers are connected and none can, or at
+  // `until`.
+  static boost::asio::awaitable<Result<void>> wait_until_usable(std::shared_ptr<Pool> pool, Instant until);
+
+  // Gives the request to a worker or queues it. The answer may be there on return; otherwise wait() resumes when it is.
+  void submit(Request& request);
+  boost::asio::awaitable<void> wait(Request& request);
+
+  [[nodiscard]] std::optional<std::size_t> find(std::string_view key) const;
+  [[nodiscard]] std::optional<std::size_t> primary_kek() const;
+  [[nodiscard]] PoolKey& key(std::size_t index) { return keys_[index]; }
+  [[nodiscard]] std::size_t key_count() const { return keys_.size(); }
+  [[nodiscard]] Worker& worker(std::size_t index) { return *workers_[index]; }
+  [[nodiscard]] KeyStatus status(std::size_t key) const;
+  // Signatures that came after their requests had been answered; taken by the next one that has a ledger slot.
+  [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses() { return std::exchange(late_uses_, {}); }
+  [[nodiscard]] std::chrono::milliseconds attempt_limit() const { return config_.attempt_limit; }
+
+  // From the workers.
+  void connected();
+  void answered(Request& request, Answer answer) { deliver(request, std::move(answer)); }
+  void failed(Worker& worker, Request& request, const Error& error);
+  void retry(Request& request, Discard why);
+  void expired(Request& request);
+  void late(ledger::KeyUse use);
+  void lost(std::size_t worker, const WorkerLoss& loss);
+  void pump();
+
+ private:
+  Pool(const KeyringConfig& config, boost::asio::any_io_executor executor);
+  Result<void> add_workers(prometheus::Registry& registry);
+  Result<void> add_key(const KeyConfig& config, const Keys& keys, prometheus::Registry& registry);
+  Worker* choose(const Request& request, Instant now);
+  void assign(Worker& worker, Request& request, Instant now);
+  void enqueue(Request& request, bool first);
+  void deliver(Request& request, Result<Answer> answer);
+  [[nodiscard]] bool has_usable_worker(std::size_t key) const;
+  [[nodiscard]] Error why_not(const Request& request) const;
+  void arm();
+  void tick();
+
+  const KeyringConfig config_;
+  boost::asio::any_io_executor executor_;
+  boost::asio::steady_timer sweep_timer_;
+  boost::asio::steady_timer changed_;  // wakes wait_until_usable
+  bool armed_ = false;
+  bool closed_ = false;
+  std::vector<PoolKey> keys_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::deque<Request*> queue_;
+  std::vector<ledger::KeyUse> late_uses_;
+  std::size_t turn_ = 0;  // where the choice among equals begins
+};
+
+}  // namespace avseal::keyring
