@@ -33,6 +33,10 @@ def find_module():
     raise RuntimeError("SoftHSM's PKCS#11 module was not found; install the package softhsm2")
 
 
+def toml_list(texts):
+    return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
+
+
 class Site:
     def __init__(self, directory, build):
         self.directory = pathlib.Path(directory).resolve()
@@ -47,6 +51,8 @@ class Site:
         self.tpm = self.directory / "tpm"
         self.environment = {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf")}
         self.running = {}
+        self.x5u_hosts = []           # public hosts whose certificates may be fetched
+        self.x5u_internal_hosts = []  # hosts that may be on this machine
 
     # What is chosen at random once, and read again by later runs.
     @property
@@ -159,7 +165,8 @@ class Site:
             port=self.port, url=self.url, pki=p.directory, directory=d, workers=workers, keys="\n".join(keys),
             sockets=d / "sockets", authorization=self.identifier("authorization"), dac=self.identifier("dac"), aef=AEF_ID,
             xr_as=self.identifier("xr-as"), xr_as_2=self.identifier("xr-as-2"), xr_as_id=XR_AS_ID, xr_as_2_id=XR_AS_2_ID,
-            application=APPLICATION, server_host=f"localhost:{self.port}"))
+            application=APPLICATION, x5u_hosts=toml_list(self.x5u_hosts),
+            x5u_internal_hosts=toml_list([f"localhost:{self.port}", *self.x5u_internal_hosts])))
         (d / "policy.toml").write_text(POLICY.format(application=APPLICATION))
 
     def variables(self):
@@ -258,7 +265,8 @@ row_key = "{directory}/store.key"
 [signing]
 stir_anchors = "{pki}/stir-ca.pem"
 x5u_tls_anchors = "{pki}/tls-ca.pem"
-x5u_internal_hosts = ["{server_host}"]
+x5u_hosts = {x5u_hosts}
+x5u_internal_hosts = {x5u_internal_hosts}
 
 [authorization]
 instance_id = "{authorization}"

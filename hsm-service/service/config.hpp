@@ -1,0 +1,53 @@
+#pragma once
+
+#include "authorization/config.hpp"
+#include "dac/config.hpp"
+#include "enrollment/config.hpp"
+#include "http/client_table.hpp"
+#include "http/server.hpp"
+#include "keyring/keyring.hpp"
+#include "ledger/ledger.hpp"
+#include "signing/config.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace avseal::service {
+
+// Workers of one token that avseald starts itself (quickstart, development).
+struct SpawnConfig {
+  std::string token;                    // name in KeyringConfig::tokens
+  std::filesystem::path worker_config;  // avseal-tokend's own configuration
+  unsigned count = 1;
+};
+
+struct Config {
+  http::ServerConfig server;
+  std::string public_url;               // https://host[:port], the base of x5u
+  unsigned threads = 1;
+  std::string log_target = "stderr";    // or "journal"
+  std::string log_level = "info";
+
+  std::filesystem::path socket_directory;  // of spawned workers
+  keyring::KeyringConfig keyring;
+  std::vector<SpawnConfig> spawn;
+
+  ledger::Config ledger;
+  std::filesystem::path store_file;
+  std::filesystem::path row_key_file;   // the store's row key, wrapped by dac-kek
+
+  std::vector<http::ClientEntry> clients;
+
+  // A role is on when its table is there.
+  std::optional<signing::Config> signing;
+  std::optional<authorization::Config> authorization;
+  std::optional<dac::Config> dac;
+  std::optional<enrollment::Config> enrollment;
+};
+
+// Reads avseald.toml (docs/operations.md lists every member). Errors begin with file:line and say what was expected.
+Result<Config> load_config(const std::filesystem::path& file);
+
+}  // namespace avseal::service

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "authorization/role.hpp"
+#include "dac/role.hpp"
+#include "enrollment/role.hpp"
+#include "http/router.hpp"
+#include "service/config.hpp"
+#include "service/local_signing.hpp"
+#include "service/operations.hpp"
+#include "service/shared.hpp"
+#include "signing/role.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
+#include <optional>
+#include <thread>
+
+namespace avseal::service {
+
+// One io thread: its io_context, its keyring connections, its roles and its router. Nothing here is shared but Shared.
+class Node {
+ public:
+  explicit Node(Shared& shared);
+  ~Node();                                         // stops the thread, then everything on it
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Connects to the workers; returns when every key can sign, or why not.
+  Result<void> open_keyring(const keyring::KeyringConfig& config);
+  // Makes the roles that the configuration has, with the opened store.
+  Result<void> add_roles(store::Store& store);
+  void stop();
+
+  [[nodiscard]] boost::asio::io_context& context() { return context_; }
+  [[nodiscard]] keyring::Keyring& keyring() { return *keyring_; }
+  [[nodiscard]] const http::Router& router() const { return *router_; }
+
+ private:
+  boost::asio::awaitable<void> refused(const http::Request& request, const http::Route* route, const Error& error);
+
+  Shared& shared_;
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::unique_ptr<keyring::Keyring> keyring_;
+  std::unique_ptr<http::Router> router_;
+  std::unique_ptr<Operations> operations_;
+  std::unique_ptr<signing::Role> signing_;
+  std::unique_ptr<LocalSigning> local_signing_;
+  std::unique_ptr<authorization::Role> authorization_;
+  std::unique_ptr<dac::Role> dac_;
+  std::unique_ptr<enrollment::Role> enrollment_;
+  std::thread thread_;
+};
+
+}  // namespace avseal::service

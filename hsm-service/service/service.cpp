@@ -1,0 +1,158 @@
+#include "service/service.hpp"
+
+#include "http/server.hpp"
+#include "keyring/workers.hpp"
+#include "service/log.hpp"
+#include "service/node.hpp"
+#include "service/row_key.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <fmt/format.h>
+#include <prometheus/counter.h>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include <future>
+
+namespace avseal::service {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto start_limit = 30s;  // for the HSM to unwrap the row key
+constexpr auto drain_limit = 10s;
+
+// The thread that watches workers, signals and the service manager's watchdog.
+class Control {
+ public:
+  Control() : work_(boost::asio::make_work_guard(context_)), signals_(context_, SIGTERM, SIGINT), watchdog_(context_) {
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) stop_.set_value();
+    });
+    notify_watchdog();
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  ~Control() {
+    work_.reset();
+    context_.stop();
+    thread_.join();
+  }
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  [[nodiscard]] boost::asio::io_context& context() { return context_; }
+  void wait_for_signal() { stop_.get_future().wait(); }
+
+ private:
+  void notify_watchdog() {
+    std::uint64_t microseconds = 0;
+    if (sd_watchdog_enabled(0, &microseconds) <= 0) return;
+    sd_notify(0, "WATCHDOG=1");
+    watchdog_.expires_after(std::chrono::microseconds(microseconds / 3));
+    watchdog_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) notify_watchdog();
+    });
+  }
+
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer watchdog_;
+  std::promise<void> stop_;
+  std::thread thread_;
+};
+
+Result<std::unique_ptr<keyring::Workers>> spawn_workers(const Config& config, keyring::KeyringConfig& keyring, Control& control) {
+  keyring::WorkersConfig workers;
+  workers.socket_directory = config.socket_directory;
+  for (const auto& spawn : config.spawn) {
+    workers.tokens.push_back({spawn.token, spawn.worker_config, spawn.count});
+  }
+  AVSEAL_TRY(auto running, keyring::Workers::start(std::move(workers), control.context()));
+  for (auto& token : keyring.tokens) {
+    for (const auto& socket : running->sockets(token.name)) token.sockets.push_back(socket);
+  }
+  return running;
+}
+
+Result<std::shared_ptr<store::Store>> open_store(const Config& config, Node& node, const Clock& clock, prometheus::Registry& metrics) {
+  const bool exists = std::filesystem::exists(config.store_file);
+  const auto deadline = std::chrono::steady_clock::now() + start_limit;
+  auto loaded = boost::asio::co_spawn(node.context(), load_row_key(node.keyring(), config.row_key_file, exists, deadline),
+                                      boost::asio::use_future)
+                    .get();
+  if (!loaded) return loaded.error();
+  return store::Store::open(config.store_file, std::move(*loaded), clock, metrics);
+}
+
+Result<std::unique_ptr<http::Server>> listen(Shared& shared, std::vector<std::unique_ptr<Node>>& nodes) {
+  std::vector<boost::asio::io_context*> contexts;
+  std::vector<const http::Router*> routers;
+  for (auto& node : nodes) {
+    contexts.push_back(&node->context());
+    routers.push_back(&node->router());
+  }
+  return http::Server::listen(shared.config.server, std::move(contexts), std::move(routers), *shared.metrics);
+}
+
+}  // namespace
+
+Result<void> run(Config config) {
+  AVSEAL_CHECK(start_log(config.log_target, config.log_level));
+  Shared shared;
+  shared.config = std::move(config);
+  shared.metrics = std::make_shared<prometheus::Registry>();
+  shared.refusals = &prometheus::BuildCounter()
+                         .Name("avseal_refusals_total")
+                         .Help("Requests refused, by route and reason")
+                         .Register(*shared.metrics);
+  AVSEAL_TRY(shared.clients, http::ClientTable::create(shared.config.clients));
+  AVSEAL_TRY(shared.keys, keyring::Keys::load(shared.config.keyring.keys, to_unix(shared.clock())));
+  if (shared.config.signing) {
+    AVSEAL_TRY(auto signing, signing::Shared::create(*shared.config.signing, shared.clock));
+    shared.signing = std::move(signing);
+  }
+  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(shared.config.ledger, shared.clock, *shared.metrics));
+
+  Control control;
+  auto keyring_config = shared.config.keyring;
+  AVSEAL_TRY(auto workers, spawn_workers(shared.config, keyring_config, control));
+
+  std::shared_ptr<store::Store> store;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (unsigned i = 0; i < shared.config.threads; ++i) {
+    auto node = std::make_unique<Node>(shared);
+    AVSEAL_CHECK(node->open_keyring(keyring_config));
+    nodes.push_back(std::move(node));
+  }
+  AVSEAL_TRY(store, open_store(shared.config, *nodes.front(), shared.clock, *shared.metrics));
+  shared.ledger->use_subject_keys(store->subject_keys());
+  for (auto& node : nodes) {
+    AVSEAL_CHECK(node->add_roles(*store));
+  }
+  AVSEAL_TRY(auto server, listen(shared, nodes));
+  spdlog::info("event=ready address={} port={} threads={}", shared.config.server.address, server->port(), nodes.size());
+  sd_notify(0, "READY=1");
+
+  control.wait_for_signal();
+  spdlog::info("event=draining");
+  sd_notify(0, "STOPPING=1");
+  shared.draining = true;
+  std::promise<void> drained;
+  server->drain(drain_limit, [&] { drained.set_value(); });
+  drained.get_future().wait();
+  for (auto& node : nodes) node->stop();
+  server.reset();
+  nodes.clear();
+  shared.ledger->close();
+  store->close();
+  workers.reset();
+  spdlog::info("event=stopped");
+  return {};
+}
+
+}  // namespace avseal::service

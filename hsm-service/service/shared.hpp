@@ -1,0 +1,33 @@
+#pragma once
+
+#include "http/client_table.hpp"
+#include "keyring/keys.hpp"
+#include "ledger/ledger.hpp"
+#include "service/config.hpp"
+#include "signing/role.hpp"
+#include "tokens/clock.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/registry.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+
+namespace avseal::service {
+
+// What the io threads share; everything here is thread-safe or immutable.
+struct Shared {
+  Config config;
+  http::ClientTable clients;
+  std::shared_ptr<const keyring::Keys> keys;
+  std::shared_ptr<prometheus::Registry> metrics;
+  std::shared_ptr<ledger::Ledger> ledger;
+  std::optional<signing::Shared> signing;                       // with the signing role
+  prometheus::Family<prometheus::Counter>* refusals = nullptr;  // avseal_refusals_total{event, reason}
+  Clock clock = system_clock_now;
+  std::atomic<bool> draining{false};
+};
+
+}  // namespace avseal::service

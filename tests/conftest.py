@@ -1,0 +1,57 @@
+"""Fixtures of the tests that run the built programs: each test file has a demo site of its own, in a short temporary directory."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from demo import call, site as demo_site
+
+
+def pytest_configure():
+    os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
+    suppressions = pathlib.Path(__file__).parent / "lsan.supp"
+    if suppressions.exists():
+        os.environ["LSAN_OPTIONS"] = f"suppressions={suppressions}:print_suppressions=0"
+
+
+@pytest.fixture(scope="session")
+def build():
+    return pathlib.Path(os.environ["AVSEAL_BUILD"])
+
+
+@pytest.fixture
+def directory():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="avs", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def stopped_site():
+    """A made site, nothing running."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="avs", dir="/tmp"))
+    site = demo_site.Site(path, os.environ["AVSEAL_BUILD"])
+    site.make()
+    yield site
+    site.stop()
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def site(stopped_site):
+    """A running site."""
+    stopped_site.start()
+    yield stopped_site
+    assert stopped_site.stop() == 0, (stopped_site.log / "avseald.log").read_text()[-4000:]
+
+
+@pytest.fixture(scope="module")
+def ue(site):
+    """Alice's UE, enrolled, with a subscription and a published avatar."""
+    alice = call.Ue(site)
+    alice.enroll()
+    assert call.subscribe(site).status in (200, 201, 204)
+    return alice
