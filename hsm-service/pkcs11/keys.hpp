@@ -1,0 +1,49 @@
+// Keys on a token: finding exactly one, reading what it is, making new ones.
+#pragma once
+
+#include "pkcs11/key_kind.hpp"
+#include "pkcs11/session.hpp"
+#include "tokens/public_key.hpp"
+
+namespace avseal::pkcs11 {
+
+// The one private EC key, or secret AES key, that the URI names. Reasons "key-not-found", "key-ambiguous" (duplicate
+// labels sign with the wrong key one day), "token-not-present" if the URI names another token than the session's.
+Result<CK_OBJECT_HANDLE> find_private_key(Session& session, const Uri& uri);
+Result<CK_OBJECT_HANDLE> find_secret_key(Session& session, const Uri& uri);
+
+// The public key of a private key: from its own CKA_EC_POINT, else from the one public key object with its CKA_ID or
+// label. The point is taken as a DER octet string, a DER bit string or raw, as modules differ. Reason "key-unsuitable".
+Result<tokens::PublicKey> read_public_key(Session& session, CK_OBJECT_HANDLE private_key);
+Result<tokens::PublicKey> decode_ec_point(ByteView value);
+
+// The attributes that an auditor asks for. Flags are empty where the module does not tell.
+struct KeyDescription {
+  CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
+  std::string label;
+  Bytes id;
+  std::string type;  // "EC P-256", "EC P-384", "AES-256", or "type N"
+  std::optional<tokens::PublicKey> public_key;
+  std::optional<bool> sensitive;
+  std::optional<bool> extractable;
+  std::optional<bool> always_sensitive;
+  std::optional<bool> never_extractable;
+  std::optional<bool> local;
+  std::optional<bool> modifiable;
+  std::vector<std::string> usage;  // "sign", "decrypt", ...: every use that is allowed
+};
+
+Result<std::vector<KeyDescription>> list_keys(Session& session);  // private and secret keys, by label
+
+struct NewKey {
+  KeyKind kind = KeyKind::avatar_id;
+  std::string label;
+  Bytes id;                                                // empty: random
+  tokens::Algorithm algorithm = tokens::Algorithm::es256;  // of signing kinds
+};
+
+// Makes the key on the token of a read-write session: sensitive, not extractable, for its kind's one use, not
+// modifiable where the module takes that. Reason "key-exists" if any object has the label or id.
+Result<KeyDescription> generate_key(Session& session, const NewKey& key);
+
+}  // namespace avseal::pkcs11

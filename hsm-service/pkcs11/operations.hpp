@@ -1,0 +1,21 @@
+// What the worker does with a key: sign, wrap, unwrap.
+#pragma once
+
+#include "pkcs11/session.hpp"
+#include "tokens/public_key.hpp"
+
+namespace avseal::pkcs11 {
+
+// CKM_ECDSA over our own hash where the token has it, else the variant that hashes in the HSM. Reason "key-unsuitable".
+Result<CK_MECHANISM_TYPE> choose_sign_mechanism(const Token& token, tokens::Algorithm algorithm);
+
+// ECDSA with the algorithm's hash over `message`: r || s of fixed width. The signature is not verified here.
+Result<Bytes> sign(Session& session, CK_OBJECT_HANDLE key, CK_MECHANISM_TYPE mechanism, tokens::Algorithm algorithm,
+                   ByteView message);
+
+// AES-256-GCM with a random IV under `key`. The wrapped form: 0x01, IV (12 bytes), ciphertext, tag (16 bytes); its
+// first byte is authenticated together with `aad`.
+Result<Bytes> wrap(Session& session, CK_OBJECT_HANDLE key, ByteView data_key, ByteView aad);
+Result<Secret> unwrap(Session& session, CK_OBJECT_HANDLE key, ByteView wrapped, ByteView aad);  // "wrapped-invalid"
+
+}  // namespace avseal::pkcs11
