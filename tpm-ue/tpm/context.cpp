@@ -119,6 +119,12 @@ Handle::~Handle() {
   }
 }
 
+TPM2_HANDLE Handle::tpm_handle() const {
+  TPM2_HANDLE number = 0;
+  const TSS2_RC rc = Esys_TR_GetTpmHandle(context_->native(), handle_, &number);
+  return rc == TSS2_RC_SUCCESS ? number : TPM2_HANDLE{TPM2_RH_NULL};
+}
+
 Result<Bytes> Handle::name() const {
   TPM2B_NAME* raw = nullptr;
   AVSEAL_CHECK(

@@ -70,8 +70,11 @@ class Handle {
   Handle& operator=(Handle&& other) noexcept;
   ~Handle();
 
+  void forget() { kind_ = Kind::persistent; }  // leaves the object in the TPM
   [[nodiscard]] ESYS_TR get() const { return handle_; }
   [[nodiscard]] bool is_persistent() const { return kind_ == Kind::persistent; }
+  // The TPM's own number of it.
+  [[nodiscard]] TPM2_HANDLE tpm_handle() const;
   // The Name (TPM 2.0 part 1, 16) that ESAPI computed from the public area it keeps, and uses to salt sessions.
   [[nodiscard]] Result<Bytes> name() const;
 

@@ -15,10 +15,12 @@ namespace {
 constexpr std::string_view transport = "tpm-transport";
 constexpr std::string_view state_lost = "tpm-state-lost";
 
-// Codes of the TPM itself come with layer 0, or from a resource manager that passes them on (tabrmd).
+// Codes of the TPM come with layer 0, or from a resource manager that passes them on or answers in its stead (tabrmd).
 bool of_tpm(TSS2_RC rc) {
   const TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
-  return layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER;
+  constexpr TSS2_RC first_tpm_code = 0x080;
+  return layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER ||
+         (layer == TSS2_RESMGR_RC_LAYER && (rc & 0xFFFFU) >= first_tpm_code);
 }
 
 // A TPM code without layer and without the number of the handle, session or parameter it is about (TPM 2.0 part

@@ -42,7 +42,7 @@ struct ClearedSensitive {
   ~ClearedSensitive() { OPENSSL_cleanse(&value, sizeof value); }
 };
 
-Result<bool> persistent_exists(Context& context, TPM2_HANDLE handle) {
+Result<bool> handle_exists(Context& context, TPM2_HANDLE handle) {
   TPMS_CAPABILITY_DATA* raw = nullptr;
   AVSEAL_CHECK(context.command("TPM2_GetCapability", [&](ESYS_CONTEXT* esys) {
     TPMI_YES_NO more = TPM2_NO;
@@ -55,7 +55,7 @@ Result<bool> persistent_exists(Context& context, TPM2_HANDLE handle) {
 }  // namespace
 
 Result<std::optional<PersistentObject>> find_persistent(Context& context, TPM2_HANDLE handle) {
-  AVSEAL_TRY(const bool exists, persistent_exists(context, handle));
+  AVSEAL_TRY(const bool exists, handle_exists(context, handle));
   if (!exists) return std::optional<PersistentObject>{};
   ESYS_TR reference = ESYS_TR_NONE;
   AVSEAL_CHECK(context.command("TPM2_ReadPublic", [&](ESYS_CONTEXT* esys) {
@@ -119,6 +119,20 @@ Result<ESYS_TR> Session::encrypting(bool answer) {
     return Esys_TRSess_SetAttributes(esys, handle_.get(), attributes, 0xFF);
   }));
   return handle_.get();
+}
+
+void flush_leftover(Context& context, const Leftover& leftover) {
+  const auto exists = handle_exists(context, leftover.handle);
+  if (!exists || !*exists) return;
+  ESYS_TR reference = ESYS_TR_NONE;
+  const auto found = context.command("TPM2_ReadPublic", [&](ESYS_CONTEXT* esys) {
+    return Esys_TR_FromTPMPublic(esys, leftover.handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &reference);
+  });
+  if (!found) return;
+  Handle handle(context, reference, Handle::Kind::flushed);
+  if (leftover.name.empty()) return;
+  const auto name = handle.name();
+  if (!name || *name != leftover.name) handle.forget();
 }
 
 Result<KeyBlob> create_ue_key(Context& context, const Handle& parent, Session& session, const Secret& auth) {

@@ -32,12 +32,21 @@ class Session {
 
   // Before each command: encrypt the command's first parameter, and if `answer` also that of the answer.
   Result<ESYS_TR> encrypting(bool answer);
+  [[nodiscard]] const Handle& handle() const { return handle_; }
 
  private:
   Session(Context& context, Handle handle) : context_(&context), handle_(std::move(handle)) {}
   Context* context_;
   Handle handle_;
 };
+
+// What a lost connection left in the TPM. Behind a resource manager nothing is left, and a reset leaves nothing either;
+// but a TPM reached directly would run out of its few slots. An object is flushed only if it still is the one named.
+struct Leftover {
+  TPM2_HANDLE handle = TPM2_RH_NULL;
+  Bytes name;  // empty for a session
+};
+void flush_leftover(Context& context, const Leftover& leftover);
 
 // A new UE key under `parent`; its auth value travels encrypted. Checks that the TPM made what was asked for.
 Result<KeyBlob> create_ue_key(Context& context, const Handle& parent, Session& session, const Secret& auth);

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace avseal::tpm {
 
@@ -29,6 +31,7 @@ class Connection {
   }
 
   void close() {
+    if (key_ && context_ && !context_->usable()) remember_leftovers();
     key_.reset();
     context_.reset();
   }
@@ -44,14 +47,24 @@ class Connection {
     if (!key_) {
       close();
       AVSEAL_TRY(context_, Context::open(tcti_));
+      for (const Leftover& leftover : std::exchange(leftovers_, {})) flush_leftover(*context_, leftover);
       AVSEAL_TRY(LoadedKey key, loader_(*context_));
       key_.emplace(std::move(key));
     }
     return job(*context_, *key_);
   }
 
+  void remember_leftovers() {
+    leftovers_.push_back({key_->session.handle().tpm_handle(), {}});
+    for (const Handle* object : {&key_->key, &key_->parent}) {
+      const auto name = object->name();
+      if (name && !object->is_persistent()) leftovers_.push_back({object->tpm_handle(), *name});
+    }
+  }
+
   std::string tcti_;
   Loader loader_;
+  std::vector<Leftover> leftovers_;
   std::unique_ptr<Context> context_;
   std::optional<LoadedKey> key_;
 };
