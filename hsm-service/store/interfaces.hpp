@@ -1,13 +1,14 @@
-// One small interface per aggregate; nobody gets "the database". Every write is on disk (synchronous=FULL) when the call
-// resumes. Calls resume on the caller's executor. Errors: "store-unavailable" (unavailable), "store-row-forged" (a row whose HMAC does not hold: internal,
-// logged and counted; the row is treated as not there).
+// One small interface per aggregate; nobody gets "the database". Every write is on disk (synchronous=FULL) when the
+// call resumes. Calls resume on the caller's executor. Errors: "store-unavailable" (unavailable). A row whose HMAC does
+// not hold is logged and counted; it is treated as not there where absence refuses, and is the error "store-row-forged"
+// (internal) where absence may grant: calls and devices.
 #pragma once
+
+#include <boost/asio/awaitable.hpp>
 
 #include "ledger/ledger.hpp"
 #include "store/records.hpp"
 #include "tokens/result.hpp"
-
-#include <boost/asio/awaitable.hpp>
 
 namespace avseal::store {
 
@@ -18,8 +19,8 @@ class Subscriptions {
  public:
   virtual ~Subscriptions() = default;
   virtual Async<std::optional<Subscription>> find(tokens::Impu impu) = 0;
-  virtual Async<std::int64_t> put(Subscription subscription) = 0;   // the new version
-  virtual Async<bool> erase(tokens::Impu impu) = 0;                 // false: there was none
+  virtual Async<std::int64_t> put(Subscription subscription) = 0;  // the new version
+  virtual Async<bool> erase(tokens::Impu impu) = 0;                // false: there was none
 };
 
 class Avatars {
@@ -28,33 +29,37 @@ class Avatars {
   virtual Async<std::optional<AvatarRecord>> find(std::string id) = 0;
   virtual Async<void> stage(StagedContent content) = 0;
   virtual Async<std::optional<StagedContent>> staged(std::string avatar_id, std::string content_digest) = 0;
-  // Replaces the record if its version is still `expected` (0: there must be none), consumes the staged content, gives the file to delete, if any.
-  // Error "avatar-version-conflict" (precondition_failed).
+  // Replaces the record if its version is still `expected` (0: there must be none, or a withdrawn one), consumes the
+  // staged content, gives the file to delete, if any. record.version is above all earlier ones, also of a withdrawn
+  // record; the content file is staged under the record's digest, or the current one. Errors "avatar-version-conflict"
+  // (precondition_failed), "avatar-content-missing" (conflict).
   virtual Async<std::optional<std::string>> publish(AvatarRecord record, std::int64_t expected) = 0;
+  // The record stays, withdrawn, without file and key; its version stays.
   virtual Async<std::optional<std::string>> withdraw(std::string id, std::int64_t expected) = 0;
-  virtual Async<std::vector<std::string>> files() = 0;              // names in use, to clear the directory at start
+  virtual Async<std::vector<std::string>> files() = 0;  // names in use, to clear the directory at start
   virtual Async<std::vector<StagedContent>> expire_staged(UnixSeconds before) = 0;  // forgets and returns them
 };
 
 class CallStates {
  public:
   virtual ~CallStates() = default;
-  virtual Async<void> put(Call call) = 0;                           // "call-ended" (conflict) once it has ended; "call-other-client" (forbidden)
+  virtual Async<void> put(
+      Call call) = 0;  // "call-ended" (conflict) once it has ended, unless told again; "call-other-client" (forbidden)
   virtual Async<std::optional<Call>> find(std::string origid) = 0;
 };
 
 class Devices {
  public:
   virtual ~Devices() = default;
-  virtual Async<void> add(Device device) = 0;
+  virtual Async<void> add(Device device) = 0;  // "device-exists" (conflict)
   virtual Async<std::optional<Device>> find(std::string certificate_x5t) = 0;
-  virtual Async<bool> revoke(std::string certificate_x5t) = 0;
+  virtual Async<bool> revoke(std::string certificate_x5t) = 0;  // false: there is none
 };
 
 class EnrolmentCodes {
  public:
   virtual ~EnrolmentCodes() = default;
-  virtual Async<void> add(EnrolmentCode code) = 0;
+  virtual Async<void> add(EnrolmentCode code) = 0;  // "enrolment-code-exists" (conflict)
   // Atomically spends the code. "enrolment-code-invalid" (unauthenticated) if unknown, spent or expired.
   virtual Async<EnrolmentCode> spend(std::string code_sha256, UnixSeconds now) = 0;
 };
@@ -62,8 +67,8 @@ class EnrolmentCodes {
 class ReplayCache {
  public:
   virtual ~ReplayCache() = default;
-  virtual Async<ReplayState> reserve(ReplayEntry entry) = 0;        // durable before anything is signed
-  virtual Async<void> complete(std::string key, std::string answer) = 0;
+  virtual Async<ReplayState> reserve(ReplayEntry entry) = 0;              // durable before anything is signed
+  virtual Async<void> complete(std::string key, std::string answer) = 0;  // once; "replay-not-reserved" (internal)
 };
 
 }  // namespace avseal::store

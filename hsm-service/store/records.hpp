@@ -1,14 +1,14 @@
 // What the store keeps. Each aggregate has a small interface of its own in store/interfaces.hpp.
 #pragma once
 
-#include "tokens/clock.hpp"
-#include "tokens/impu.hpp"
-
-#include <boost/json.hpp>
-
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <boost/json.hpp>
+
+#include "tokens/clock.hpp"
+#include "tokens/impu.hpp"
 
 namespace avseal::store {
 
@@ -20,19 +20,19 @@ struct SubscribedAvatar {
 struct Subscription {
   tokens::Impu impu;
   std::vector<SubscribedAvatar> avatars;
-  std::int64_t version = 0;                // set by the store, from 1
+  std::int64_t version = 0;  // set by the store, from 1
 };
 
 struct AvatarRecord {
   std::string id;
   tokens::Impu owner;
-  std::int64_t version = 0;                // of the published avatar, from 1
-  std::string content_digest;              // "sha-256-<base64>" of the plain content
+  std::int64_t version = 0;    // of the published avatar, from 1
+  std::string content_digest;  // "sha-256-<base64>" of the plain content
   std::int64_t content_size = 0;
   std::string content_type;
-  std::string content_file;                // name of the sealed file under the DAC's directory
-  Bytes wrapped_key;                       // data key of this version, wrapped by dac-kek
-  boost::json::object members;             // the operator's own metadata members
+  std::string content_file;     // name of the sealed file under the DAC's directory
+  Bytes wrapped_key;            // data key of this version, wrapped by dac-kek
+  boost::json::object members;  // the operator's own metadata members
   bool withdrawn = false;
 };
 
@@ -48,18 +48,18 @@ struct StagedContent {
 };
 
 enum class CallState { accepted, avatar_rejected, ended };
-std::string_view to_string(CallState state);           // "accepted", "avatar-rejected", "ended"
+std::string_view to_string(CallState state);  // "accepted", "avatar-rejected", "ended"
 
 struct Call {
   std::string origid;
   CallState state = CallState::accepted;
-  std::string client;                      // the IMS AS that told it
+  std::string client;  // the IMS AS that told it
   UnixSeconds changed_at = 0;
 };
 
 // A UE certificate that this operator issued.
 struct Device {
-  std::string certificate_x5t;             // base64url SHA-256
+  std::string certificate_x5t;  // base64url SHA-256
   tokens::Impu impu;
   std::string serial_hex;
   UnixSeconds not_after = 0;
@@ -67,7 +67,7 @@ struct Device {
 };
 
 struct EnrolmentCode {
-  std::string code_sha256;                 // base64url; the code itself is never stored
+  std::string code_sha256;  // base64url; the code itself is never stored
   tokens::Impu impu;
   UnixSeconds expires = 0;
 };
@@ -81,7 +81,7 @@ struct ReplayEntry {
 };
 struct ReplayState {
   enum class Kind { reserved, same_request, other_request } kind = Kind::reserved;
-  std::string answer;                      // same_request: the stored answer, empty if it was not completed
+  std::string answer;  // same_request: the stored answer, empty if it was not completed
 };
 
 }  // namespace avseal::store

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "store/interfaces.hpp"
-#include "tokens/secret.hpp"
+#include <filesystem>
+#include <memory>
 
 #include <prometheus/registry.h>
 
-#include <filesystem>
-#include <memory>
+#include "store/interfaces.hpp"
+#include "tokens/secret.hpp"
 
 namespace avseal::store {
 
@@ -14,7 +14,8 @@ namespace avseal::store {
 class Store {
  public:
   // row_key authenticates granting rows (HMAC-SHA-256); it is unwrapped by the HSM at start.
-  static Result<std::shared_ptr<Store>> open(const std::filesystem::path& file, Secret row_key, Clock clock, prometheus::Registry& metrics);
+  static Result<std::shared_ptr<Store>> open(const std::filesystem::path& file, Secret row_key, Clock clock,
+                                             prometheus::Registry& metrics);
   virtual ~Store() = default;
 
   virtual Subscriptions& subscriptions() = 0;

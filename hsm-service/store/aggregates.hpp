@@ -1,0 +1,21 @@
+#pragma once
+
+#include "store/database.hpp"
+#include "store/interfaces.hpp"
+#include "store/row_seal.hpp"
+
+namespace avseal::store {
+
+// One implementation per aggregate; database and seal outlive them.
+std::unique_ptr<Subscriptions> make_subscriptions(Database& database, const RowSeal& seal);
+std::unique_ptr<Avatars> make_avatars(Database& database, const RowSeal& seal);
+std::unique_ptr<CallStates> make_call_states(Database& database, const RowSeal& seal);
+std::unique_ptr<Devices> make_devices(Database& database, const RowSeal& seal);
+std::unique_ptr<EnrolmentCodes> make_enrolment_codes(Database& database, const RowSeal& seal);
+std::unique_ptr<ReplayCache> make_replay_cache(Database& database);
+std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database);
+
+// Forgets replay entries and enrolment codes that expired well before now.
+Result<void> purge_expired(Connection& connection, UnixSeconds now);
+
+}  // namespace avseal::store

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include "tokens/result.hpp"
+
+namespace avseal::store::errors {
+
+inline Error unavailable(std::string detail) {
+  Error error = avseal::errors::make(Category::unavailable, "store-unavailable", std::move(detail));
+  error.retry_after = std::chrono::seconds(1);
+  return error;
+}
+
+inline Error forged(std::string_view table) {
+  return avseal::errors::make(Category::internal, "store-row-forged",
+                              fmt::format("a row of table {} was not written by this service; see the log, restore it "
+                                          "from a copy or write it again through the service",
+                                          table));
+}
+
+inline Error version_conflict(std::int64_t expected, std::int64_t found) {
+  return avseal::errors::make(
+      Category::precondition_failed, "avatar-version-conflict",
+      fmt::format("expected version {}, found {} (0: none); read the avatar again", expected, found));
+}
+
+inline Error not_staged(std::string_view digest) {
+  return avseal::errors::make(Category::conflict, "avatar-content-missing",
+                              fmt::format("the content {} is not staged for this avatar; upload it first", digest));
+}
+
+inline Error call_ended(std::string_view origid) {
+  return avseal::errors::make(Category::conflict, "call-ended",
+                              fmt::format("call {} has ended; its state cannot change any more", origid));
+}
+
+inline Error call_other_client(std::string_view origid) {
+  return avseal::errors::make(Category::forbidden, "call-other-client",
+                              fmt::format("the state of call {} is told by another client", origid));
+}
+
+inline Error device_exists() {
+  return avseal::errors::make(Category::conflict, "device-exists", "a device with this certificate is known already");
+}
+
+inline Error enrolment_code_exists() {
+  return avseal::errors::make(Category::conflict, "enrolment-code-exists", "this enrolment code was issued already");
+}
+
+inline Error enrolment_code_invalid() {
+  return avseal::errors::make(Category::unauthenticated, "enrolment-code-invalid",
+                              "the enrolment code is unknown, spent or expired; ask the operator for a new one");
+}
+
+inline Error not_reserved() {
+  return avseal::errors::make(Category::internal, "replay-not-reserved",
+                              "an answer for a token that was not reserved, or has one already");
+}
+
+}  // namespace avseal::store::errors

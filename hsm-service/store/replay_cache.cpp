@@ -1,0 +1,57 @@
+#include "store/aggregates.hpp"
+#include "store/errors.hpp"
+
+namespace avseal::store {
+
+namespace {
+
+// Clocks of processes that share the file, and steps of one clock, stay well below.
+constexpr UnixSeconds purge_margin = 600;
+
+class SqliteReplayCache final : public ReplayCache {
+ public:
+  explicit SqliteReplayCache(Database& database) : database_(database) {}
+
+  Async<ReplayState> reserve(ReplayEntry entry) override {
+    return database_.write([entry = std::move(entry)](Connection& c) { return insert(c, entry); });
+  }
+  Async<void> complete(std::string key, std::string answer) override {
+    return database_.write([key = std::move(key), answer = std::move(answer)](Connection& c) -> Result<void> {
+      AVSEAL_TRY(const auto changed, c.run("UPDATE replay SET answer = ? WHERE key = ? AND answer = ''", answer, key));
+      if (changed == 0) return errors::not_reserved();
+      return {};
+    });
+  }
+
+ private:
+  static Result<ReplayState> insert(Connection& c, const ReplayEntry& entry);
+
+  Database& database_;
+};
+
+Result<ReplayState> SqliteReplayCache::insert(Connection& c, const ReplayEntry& entry) {
+  AVSEAL_TRY(const auto added,
+             c.run("INSERT OR IGNORE INTO replay (key, client, digest, expires, answer) VALUES (?, ?, ?, ?, '')",
+                   entry.key, entry.client, entry.digest, entry.expires));
+  if (added != 0) return ReplayState{ReplayState::Kind::reserved, {}};
+  AVSEAL_TRY(auto row, c.query("SELECT client, digest, answer FROM replay WHERE key = ?", entry.key));
+  AVSEAL_TRY(const bool found, row.step());
+  if (!found || row.text(0) != entry.client || row.text(1) != entry.digest) {
+    return ReplayState{ReplayState::Kind::other_request, {}};
+  }
+  return ReplayState{ReplayState::Kind::same_request, row.text(2)};
+}
+
+}  // namespace
+
+Result<void> purge_expired(Connection& connection, UnixSeconds now) {
+  AVSEAL_CHECK(connection.run("DELETE FROM enrolment_code WHERE expires < ?", now - purge_margin));
+  AVSEAL_CHECK(connection.run("DELETE FROM replay WHERE expires < ?", now - purge_margin));
+  return {};
+}
+
+std::unique_ptr<ReplayCache> make_replay_cache(Database& database) {
+  return std::make_unique<SqliteReplayCache>(database);
+}
+
+}  // namespace avseal::store

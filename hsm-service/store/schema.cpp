@@ -1,0 +1,122 @@
+#include "store/schema.hpp"
+
+#include <array>
+
+#include "store/errors.hpp"
+
+namespace avseal::store {
+
+namespace {
+
+constexpr std::int64_t application_id = 0x61767331;  // "avs1"
+
+// Step i brings version i to i + 1. A step never changes once it was released. The last column of a granting row is its
+// seal (store/row_seal.hpp).
+constexpr std::array<const char*, schema_version> steps = {
+    R"(
+PRAGMA application_id = 1635152689;
+CREATE TABLE subscription (
+  impu TEXT PRIMARY KEY NOT NULL,
+  avatars TEXT NOT NULL,              -- canonical JSON: [{"applications":[..],"id":".."}]
+  version INTEGER NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE avatar (
+  id TEXT PRIMARY KEY NOT NULL,
+  owner TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  content_digest TEXT NOT NULL,
+  content_size INTEGER NOT NULL,
+  content_type TEXT NOT NULL,
+  content_file TEXT NOT NULL,         -- empty once withdrawn
+  wrapped_key BLOB NOT NULL,          -- empty once withdrawn
+  members TEXT NOT NULL,              -- canonical JSON object
+  withdrawn INTEGER NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE staged_content (
+  avatar_id TEXT NOT NULL,
+  content_digest TEXT NOT NULL,
+  content_size INTEGER NOT NULL,
+  content_type TEXT NOT NULL,
+  content_file TEXT NOT NULL,
+  wrapped_key BLOB NOT NULL,
+  staged_at INTEGER NOT NULL,
+  seal BLOB NOT NULL,
+  PRIMARY KEY (avatar_id, content_digest)
+) STRICT;
+CREATE INDEX staged_content_staged_at ON staged_content (staged_at);
+CREATE TABLE call (
+  origid TEXT PRIMARY KEY NOT NULL,
+  state TEXT NOT NULL,
+  client TEXT NOT NULL,
+  changed_at INTEGER NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE device (
+  certificate_x5t TEXT PRIMARY KEY NOT NULL,
+  impu TEXT NOT NULL,
+  serial_hex TEXT NOT NULL,
+  not_after INTEGER NOT NULL,
+  revoked INTEGER NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE enrolment_code (
+  code_sha256 TEXT PRIMARY KEY NOT NULL,
+  impu TEXT NOT NULL,
+  expires INTEGER NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE replay (
+  key TEXT PRIMARY KEY NOT NULL,
+  client TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  expires INTEGER NOT NULL,
+  answer TEXT NOT NULL                -- empty until complete
+) STRICT;
+CREATE INDEX replay_expires ON replay (expires);
+CREATE TABLE subject_key (
+  subject TEXT PRIMARY KEY NOT NULL,
+  key BLOB NOT NULL
+) STRICT;
+)",
+};
+
+Result<void> check_ours(Connection& connection, std::int64_t version) {
+  if (version > schema_version) {
+    return errors::unavailable(
+        fmt::format("the store has schema {}, this program knows {}; use the newer program", version, schema_version));
+  }
+  AVSEAL_TRY(const auto id, connection.number("PRAGMA application_id"));
+  AVSEAL_TRY(const auto tables, connection.number("SELECT count(*) FROM sqlite_schema"));
+  const bool fresh = version == 0 && id == 0 && tables == 0;
+  const bool ours = version > 0 && id == application_id;
+  if (!fresh && !ours) return errors::unavailable("this SQLite file is not a store of avseal; configure another path");
+  return {};
+}
+
+// In a write transaction: another process may have taken the step in between.
+Result<std::int64_t> take_step(Connection& connection) {
+  AVSEAL_TRY(const auto version, connection.number("PRAGMA user_version"));
+  AVSEAL_CHECK(check_ours(connection, version));
+  if (version == schema_version) return version;
+  AVSEAL_CHECK(connection.execute(steps[static_cast<std::size_t>(version)]));
+  AVSEAL_CHECK(connection.execute(fmt::format("PRAGMA user_version = {}", version + 1).c_str()));
+  return version + 1;
+}
+
+}  // namespace
+
+Result<void> migrate(Connection& connection) {
+  std::int64_t version = -1;
+  while (version != schema_version) {
+    AVSEAL_CHECK(connection.execute("BEGIN IMMEDIATE"));
+    auto step = take_step(connection);
+    AVSEAL_CHECK(connection.execute(step ? "COMMIT" : "ROLLBACK"));
+    if (!step) return step.error();
+    version = *step;
+  }
+  return {};
+}
+
+}  // namespace avseal::store

@@ -1,0 +1,46 @@
+#include "store/store.hpp"
+
+#include "store/aggregates.hpp"
+
+namespace avseal::store {
+
+namespace {
+
+class SqliteStore final : public Store {
+ public:
+  SqliteStore(std::unique_ptr<Database> database, Secret row_key, prometheus::Registry& metrics)
+      : database_(std::move(database)), seal_(std::move(row_key), metrics) {}
+
+  Subscriptions& subscriptions() override { return *subscriptions_; }
+  Avatars& avatars() override { return *avatars_; }
+  CallStates& calls() override { return *calls_; }
+  Devices& devices() override { return *devices_; }
+  EnrolmentCodes& enrolment_codes() override { return *enrolment_codes_; }
+  ReplayCache& replay_cache() override { return *replay_cache_; }
+  ledger::SubjectKeys& subject_keys() override { return *subject_keys_; }
+
+  Result<void> healthy() override { return database_->healthy(); }
+  void close() override { database_->close(); }
+
+ private:
+  const std::unique_ptr<Database> database_;
+  const RowSeal seal_;
+  const std::unique_ptr<Subscriptions> subscriptions_ = make_subscriptions(*database_, seal_);
+  const std::unique_ptr<Avatars> avatars_ = make_avatars(*database_, seal_);
+  const std::unique_ptr<CallStates> calls_ = make_call_states(*database_, seal_);
+  const std::unique_ptr<Devices> devices_ = make_devices(*database_, seal_);
+  const std::unique_ptr<EnrolmentCodes> enrolment_codes_ = make_enrolment_codes(*database_, seal_);
+  const std::unique_ptr<ReplayCache> replay_cache_ = make_replay_cache(*database_);
+  const std::unique_ptr<ledger::SubjectKeys> subject_keys_ = make_subject_keys(*database_);
+};
+
+}  // namespace
+
+Result<std::shared_ptr<Store>> Store::open(const std::filesystem::path& file, Secret row_key, Clock clock,
+                                           prometheus::Registry& metrics) {
+  auto maintenance = [clock = std::move(clock)](Connection& c) { return purge_expired(c, to_unix(clock())); };
+  AVSEAL_TRY(auto database, Database::open(file, std::move(maintenance), metrics));
+  return std::shared_ptr<Store>(std::make_shared<SqliteStore>(std::move(database), std::move(row_key), metrics));
+}
+
+}  // namespace avseal::store
