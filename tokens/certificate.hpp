@@ -59,10 +59,15 @@ class Certificate {
   std::shared_ptr<const Data> data_;
 };
 
+// What the certificate of an operator's signer must be: no CA, with key usage digitalSignature, no UE certificate.
+// Reasons "certificate-is-ca", "certificate-key-usage", "certificate-of-ue".
+Result<void> check_signer_usage(const Certificate& certificate);
+
 // One of the anchor sets that never mix: stir, ue, tls, ek.
 class TrustAnchors {
  public:
-  // pem: one or more CA certificates; crl_pem: CRLs of those CAs or empty. With CRLs, the leaf's issuer must have one.
+  // pem: one or more self-signed CA certificates of any key type; crl_pem: CRLs of those CAs or empty.
+  // With CRLs, the leaf's issuer must have one. Reason "trust-anchors-invalid".
   static Result<TrustAnchors> create(std::string_view pem, std::string_view crl_pem = {});
 
   // Chain, validity and CRLs at time t. Reasons "certificate-untrusted", "certificate-expired", "certificate-revoked".

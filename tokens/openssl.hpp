@@ -78,8 +78,9 @@ Bytes to_der(int (*encode)(T*, unsigned char**), std::remove_const_t<T>* object)
   return der;
 }
 
+// Reads text, which must outlive it.
 inline Bio memory_bio(std::string_view text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  return Bio(BIO_new_mem_buf(text.empty() ? "" : text.data(), static_cast<int>(text.size())));
 }
 
 inline std::string bio_text(BIO* bio) {
