@@ -23,7 +23,8 @@ constexpr auto outage_limit = 1s;  // without any worker for a key: new requests
 constexpr std::chrono::milliseconds first_backoff = 5ms;
 constexpr std::chrono::milliseconds longest_backoff = 100ms;
 constexpr std::size_t max_late_uses = 1024;
-constexpr std::size_t max_window = 1024;
+constexpr std::size_t late_uses_per_slot = 16;
+constexpr std::size_t max_window = 4096;
 
 Instant now_steady() {
   return std::chrono::steady_clock::now();
@@ -311,6 +312,14 @@ void Pool::retry(Request& request, Discard why) {
 
 void Pool::late(ledger::KeyUse use) {
   if (late_uses_.size() < max_late_uses) late_uses_.push_back(std::move(use));
+}
+
+std::vector<ledger::KeyUse> Pool::take_late_uses() {
+  if (late_uses_.size() <= late_uses_per_slot) return std::exchange(late_uses_, {});
+  const auto end = late_uses_.begin() + static_cast<std::ptrdiff_t>(late_uses_per_slot);
+  std::vector<ledger::KeyUse> taken(std::make_move_iterator(late_uses_.begin()), std::make_move_iterator(end));
+  late_uses_.erase(late_uses_.begin(), end);
+  return taken;
 }
 
 void Pool::lost(std::size_t worker, const WorkerLoss& loss) {

@@ -45,8 +45,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   [[nodiscard]] std::size_t key_count() const { return keys_.size(); }
   [[nodiscard]] Worker& worker(std::size_t index) { return *workers_[index]; }
   [[nodiscard]] KeyStatus status(std::size_t key) const;
-  // Signatures that came after their requests had been answered; taken by the next one that has a ledger slot.
-  [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses() { return std::exchange(late_uses_, {}); }
+  // Signatures that came after their requests had been answered, a few at a time: for the next one with a ledger slot.
+  [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses();
   [[nodiscard]] std::chrono::milliseconds attempt_limit() const { return config_.attempt_limit; }
 
   // From the workers.
