@@ -20,6 +20,9 @@ namespace avseal::http {
 
 using Deadline = std::chrono::steady_clock::time_point;
 enum class Method { get, head, put, post, del };
+std::string_view to_string(Method method);               // "GET"
+std::optional<Method> parse_method(std::string_view text);
+struct Route;
 
 // Names are lower case. A repeated header is refused by the parser, except where lists are allowed (then joined with ", ").
 using Headers = std::vector<std::pair<std::string, std::string>>;
@@ -47,11 +50,14 @@ struct Request {
   Headers headers;
   std::string body;                                  // complete, unless the route streams
   BodyReader* stream = nullptr;                      // set for routes with BodyMode::stream
+  std::shared_ptr<BodyReader> stream_owner;          // keeps `stream` alive as long as the request
   std::optional<tokens::Certificate> peer;           // TLS client certificate; chain already verified against the `tls` anchors
   const Client* client = nullptr;                    // entry of the client table; set on routes that require a client
   std::string peer_address;
   std::string request_id;                            // X-Request-Id of the caller if well-formed, else made; echoed in every answer
   Deadline deadline;
+  const Route* route = nullptr;                      // known once path and method are
+  std::string_view refusal;                          // reason of the refusal that was answered, if any
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_name) const;
 };
@@ -66,6 +72,7 @@ struct Response {
   static Response json(unsigned status, const boost::json::value& value);
   static Response text(unsigned status, std::string_view content_type, std::string body);
   static Response empty(unsigned status);
+  void set(std::string_view lower_name, std::string value);   // replaces or adds a header
 };
 
 }  // namespace avseal::http

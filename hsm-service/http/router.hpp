@@ -2,6 +2,7 @@
 
 #include "http/message.hpp"
 
+#include <deque>
 #include <functional>
 #include <initializer_list>
 
@@ -38,14 +39,21 @@ class Router {
   void add(Route route);
   // The route of a request before its body is read, having checked everything above; sets parameters and client.
   [[nodiscard]] Result<const Route*> match(Request& request) const;
-  // Runs the handler within the deadline and renders errors; never fails.
+  // Runs the handler and renders errors; never fails. Answers 503 when request.deadline passes first: the handler then ends by itself, on a request
+  // that it keeps, and its answer is dropped.
   boost::asio::awaitable<Response> run(const Route& route, Request& request) const;
   boost::asio::awaitable<Response> refuse(const Route* route, Request& request, const Error& error) const;
 
  private:
   const ClientTable& clients_;
   RefusalSink refusals_;
-  std::vector<Route> routes_;
+  struct Entry {
+    Route route;
+    std::vector<std::string> segments;
+  };
+  [[nodiscard]] Result<void> admit(const Route& route, Request& request) const;
+  [[nodiscard]] std::string allowed_methods(std::string_view path) const;
+  std::deque<Entry> entries_;                   // routes stay where they are
 };
 
 // application/problem+json (RFC 9457) with 3GPP `cause` (TS 29.500 table 5.2.7.2-1) and our `reason`. The one place where a Category becomes a status.

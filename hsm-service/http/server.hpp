@@ -26,13 +26,14 @@ struct ServerConfig {
   std::chrono::milliseconds request_deadline{2000};
   std::chrono::milliseconds stream_deadline{600'000};  // routes with streamed bodies
   std::chrono::milliseconds idle_timeout{30'000};
+  std::chrono::milliseconds handshake_timeout{5'000};
 };
 
 // TLS 1.3 listener with ALPN h2 (nghttp2) and http/1.1 (Beast) on one thread of its own per io_context, each with its own acceptor
 // (SO_REUSEPORT when there are several).
 class Server {
  public:
-  // Routers: one per io_context, in the same order. Error "port-in-use" and friends name address and port.
+  // Routers: one per io_context, in the same order; contexts and routers outlive the server. Error "port-in-use" and friends name address and port.
   static Result<std::unique_ptr<Server>> listen(ServerConfig config, std::vector<boost::asio::io_context*> contexts,
                                                 std::vector<const Router*> routers, prometheus::Registry& metrics);
   virtual ~Server() = default;

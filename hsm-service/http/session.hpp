@@ -1,0 +1,43 @@
+// One established connection, whichever HTTP version it speaks.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/stream.hpp>
+
+#include "http/metrics.hpp"
+#include "http/server.hpp"
+#include "tokens/certificate.hpp"
+
+namespace avseal::http {
+
+using TlsStream = boost::asio::ssl::stream<boost::asio::ip::tcp::socket>;
+
+// What the connections of one io_context share. One thread.
+struct Site {
+  Site(ServerConfig c, const Router& r, prometheus::Registry& registry)
+      : config(std::move(c)), router(r), metrics(registry) {}
+  const ServerConfig config;
+  const Router& router;
+  Metrics metrics;
+};
+
+struct Peer {
+  std::optional<tokens::Certificate> certificate;
+  std::string address;
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual boost::asio::awaitable<void> run() = 0;  // until the connection ended; holds the session
+  virtual void drain() = 0;                        // no new requests; ends when those in flight are answered
+  virtual void abort() = 0;                        // ends now
+};
+
+std::shared_ptr<Session> make_h2_session(std::unique_ptr<TlsStream> stream, Peer peer, std::shared_ptr<Site> site);
+std::shared_ptr<Session> make_h1_session(std::unique_ptr<TlsStream> stream, Peer peer, std::shared_ptr<Site> site);
+
+// True if every header is a lower-case token with a value free of control characters, so that it can be written.
+bool writable(const Response& response);
+
+}  // namespace avseal::http
