@@ -1,7 +1,9 @@
 #include "pkcs11/uri.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <set>
 
 #include <p11-kit/uri.h>
 
@@ -36,6 +38,18 @@ Result<void> check_type(P11KitUri* uri, std::string_view text) {
   return {};
 }
 
+// RFC 7512 section 2.3: an attribute stands at most once. p11-kit would take the last.
+bool has_duplicates(std::string_view text) {
+  std::set<std::string_view> names;
+  std::string_view rest = text.substr(std::min(text.size(), std::string_view("pkcs11:").size()));
+  while (!rest.empty()) {
+    const std::string_view part = rest.substr(0, rest.find_first_of(";?&"));
+    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+    if (!part.empty() && !names.insert(part.substr(0, part.find('='))).second) return true;
+  }
+  return false;
+}
+
 std::optional<Bytes> attribute(P11KitUri* uri, CK_ATTRIBUTE_TYPE type) {
   const CK_ATTRIBUTE* found = p11_kit_uri_get_attribute(uri, type);
   if (found == nullptr) return std::nullopt;
@@ -59,6 +73,7 @@ Result<Uri> Uri::parse(std::string_view text) {
   if (const int code = p11_kit_uri_parse(result.text.c_str(), P11_KIT_URI_FOR_ANY, uri.get()); code != P11_KIT_URI_OK) {
     return errors::uri_invalid(text, "not an RFC 7512 URI such as pkcs11:token=avseal;object=avatar-id");
   }
+  if (has_duplicates(text)) return errors::uri_invalid(text, "an attribute stands twice");
   if (p11_kit_uri_any_unrecognized(uri.get()) != 0) return errors::uri_invalid(text, "it has an unknown attribute");
   if (p11_kit_uri_get_slot_id(uri.get()) != no_slot || p11_kit_uri_get_slot_info(uri.get())->slotDescription[0] != 0 ||
       p11_kit_uri_get_slot_info(uri.get())->manufacturerID[0] != 0) {

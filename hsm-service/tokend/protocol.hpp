@@ -78,7 +78,7 @@ struct Request {
 };
 
 // error.reason is one of the known ones below. It names a refusal ("not-of-key-kind", "key-unknown",
-// "operation-refused", "rate-exceeded", "wrapped-invalid"), or a failure that another worker may not have ("hsm-error",
+// "rate-exceeded", "wrapped-invalid"), or a failure that another worker may not have ("hsm-error",
 // "worker-busy", "worker-stopping").
 struct Reply {
   std::uint64_t id = 0;

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "pkcs11/key_kind.hpp"
+#include "pkcs11/uri.hpp"
+
+namespace avseal::tokend {
+
+struct KeyConfig {
+  std::string name;  // of the clients' requests
+  pkcs11::KeyKind kind = pkcs11::KeyKind::avatar_id;
+  pkcs11::Uri uri;
+  unsigned max_rate = 0;                     // signatures per second of this process; 0: no ceiling
+  std::filesystem::path issuer_certificate;  // ue-ca only: the certificate of this key
+  std::int64_t max_validity_days = 0;        // ue-ca only
+  std::string origin;                        // ledger only
+};
+
+struct Config {
+  std::filesystem::path module;
+  pkcs11::Uri token;
+  std::filesystem::path pin_file;              // either this
+  std::string pin_credential;                  // or a systemd credential
+  unsigned sessions = 1;                       // threads with a session each
+  std::chrono::milliseconds call_limit{5000};  // a PKCS#11 call that outlives it ends the process
+  std::string log_level = "info";
+  std::string socket_group;              // empty: the process's own
+  std::vector<std::string> allow_users;  // names or numbers; besides the process's own user
+  std::vector<std::string> allow_groups;
+  std::vector<KeyConfig> keys;
+};
+
+// Reads the worker's TOML file; every member must be known. Paths are relative to the file. Reason
+// "configuration-invalid", and the detail begins with file:line.
+//
+//   module = "/usr/lib/softhsm/libsofthsm2.so"
+//   token = "pkcs11:token=avseal"
+//   pin_file = "pin"                      or pin_credential = "pin"
+//   sessions = 1                          1 to 64
+//   call_limit_ms = 5000                  100 to 600000
+//   log_level = "info"                    debug, info, warning, error
+//   [socket]
+//   group = "avseal-hsm"
+//   allow_users = ["avseald"]
+//   allow_groups = []
+//   [[keys]]
+//   name = "ue-ca"
+//   kind = "ue-ca"
+//   uri = "pkcs11:object=ue-ca"
+//   max_rate = 0
+//   issuer_certificate = "ue-ca.pem"      ue-ca
+//   max_validity_days = 31                ue-ca, 1 to 825
+//   origin = "operator.example/node-1"    ledger
+Result<Config> load_config(const std::filesystem::path& file);
+Result<Config> parse_config(std::string_view text, const std::filesystem::path& file);
+
+}  // namespace avseal::tokend
