@@ -179,15 +179,27 @@ asio::awaitable<Result<ContentStore::Staged>> ContentStore::stage(http::Request&
   co_return Staged{std::move(content), true};
 }
 
+asio::awaitable<Result<Bytes>> ContentStore::rewrap(Bytes wrapped, std::string from_aad, std::string to_aad,
+                                                    http::Deadline deadline) {
+  const auto from = as_bytes(from_aad);
+  auto key = co_await keyring_.unwrap(wrapped, from, deadline);
+  if (!key) co_return key.error();
+  const auto to = as_bytes(to_aad);
+  co_return co_await keyring_.wrap(*key, to, deadline);
+}
+
 asio::awaitable<Result<Bytes>> ContentStore::bind_key(store::StagedContent staged, std::int64_t version,
                                                       http::Deadline deadline) {
-  const auto from = staged_key_aad(staged.avatar_id, staged.content_digest, staged.content_size);
-  const auto from_view = as_bytes(from);
-  auto key = co_await keyring_.unwrap(staged.wrapped_key, from_view, deadline);
-  if (!key) co_return key.error();
-  const auto to = published_key_aad(staged.avatar_id, version, staged.content_digest, staged.content_size);
-  const auto to_view = as_bytes(to);
-  co_return co_await keyring_.wrap(*key, to_view, deadline);
+  auto from = staged_key_aad(staged.avatar_id, staged.content_digest, staged.content_size);
+  auto to = published_key_aad(staged.avatar_id, version, staged.content_digest, staged.content_size);
+  return rewrap(std::move(staged.wrapped_key), std::move(from), std::move(to), deadline);
+}
+
+asio::awaitable<Result<Bytes>> ContentStore::rebind_key(store::AvatarRecord record, std::int64_t version,
+                                                        http::Deadline deadline) {
+  auto from = published_key_aad(record.id, record.version, record.content_digest, record.content_size);
+  auto to = published_key_aad(record.id, version, record.content_digest, record.content_size);
+  return rewrap(std::move(record.wrapped_key), std::move(from), std::move(to), deadline);
 }
 
 asio::awaitable<Result<std::unique_ptr<http::BodySource>>> ContentStore::read(store::AvatarRecord record,

@@ -28,7 +28,10 @@ class ContentStore {
   // "content-storage".
   boost::asio::awaitable<Result<Staged>> stage(http::Request& request, std::string avatar_id, tokens::Sha256 digest);
 
-  // The staged data key, wrapped anew for the one version of the avatar that it will open from now on.
+  // The data key of `from` (a published version) or of staged content, wrapped anew for the one version of the avatar
+  // that it opens from now on.
+  boost::asio::awaitable<Result<Bytes>> rebind_key(store::AvatarRecord from, std::int64_t version,
+                                                   http::Deadline deadline);
   boost::asio::awaitable<Result<Bytes>> bind_key(store::StagedContent staged, std::int64_t version,
                                                  http::Deadline deadline);
 
@@ -43,6 +46,8 @@ class ContentStore {
   boost::asio::awaitable<Result<std::unique_ptr<SealedWriter>>> receive(http::BodyReader& stream, const Secret& key,
                                                                         std::string avatar_id, tokens::Sha256 digest);
   boost::asio::awaitable<Result<void>> discard(http::BodyReader& stream, tokens::Sha256 digest);
+  boost::asio::awaitable<Result<Bytes>> rewrap(Bytes wrapped, std::string from_aad, std::string to_aad,
+                                               http::Deadline deadline);
 
   const Config& config_;
   keyring::Keyring& keyring_;

@@ -58,16 +58,17 @@ ledger::Event change_event(std::string type, const http::Request& request, const
                   {{"avatar", record.id}, {"version", record.version}, {"digest", record.content_digest}});
 }
 
-store::AvatarRecord record_of(Publication publication, store::StagedContent staged, std::int64_t version) {
+// What a publication makes of the content that it names; its data key is not bound yet.
+store::AvatarRecord record_of(const Publication& publication, store::StagedContent staged) {
   return {.id = std::move(staged.avatar_id),
-          .owner = std::move(publication.owner),
-          .version = version,
+          .owner = publication.owner,
+          .version = 0,
           .content_digest = std::move(staged.content_digest),
           .content_size = staged.content_size,
-          .content_type = std::move(publication.content_type).value_or(std::move(staged.content_type)),
+          .content_type = std::move(staged.content_type),
           .content_file = std::move(staged.content_file),
           .wrapped_key = {},
-          .members = std::move(publication.members),
+          .members = {},
           .withdrawn = false};
 }
 
@@ -152,18 +153,17 @@ Role::Answer Role::put_avatar(http::Request& request) {
   if (!request.client->covers_owner(publication.owner)) co_return other_owner("the given owner is not in your scope");
   if (*current && (*current)->owner != publication.owner)
     co_return other_owner("an avatar keeps its owner; publish under another Avatar-id");
-  if (const auto found = *current ? (*current)->version : 0; found != expected)
-    co_return version_mismatch(expected, found);
+  // A withdrawn avatar is not there, but its versions go on rising.
+  const bool none = !*current || (*current)->withdrawn;
+  const std::int64_t last = *current ? (*current)->version : 0;
+  if (expected != last && !(expected == 0 && none)) co_return version_mismatch(expected, last);
 
-  auto staged = co_await with_.avatars.staged(request.parameters.at("avatarId"), publication.content_digest);
-  if (!staged) co_return staged.error();
-  if (!*staged)
-    co_return errors::make(Category::conflict, "content-not-staged",
-                           "no content of this digest is staged; PUT it to .../content first", "/contentDigest");
-  auto key = co_await contents_.bind_key(**staged, expected + 1, request.deadline);
-  if (!key) co_return key.error();
-  auto record = record_of(std::move(publication), std::move(**staged), expected + 1);
-  record.wrapped_key = std::move(*key);
+  auto prepared = co_await prepare(request, std::move(*current), publication, last + 1);
+  if (!prepared) co_return prepared.error();
+  auto& record = *prepared;
+  record.version = last + 1;
+  record.members = std::move(publication.members);
+  if (publication.content_type) record.content_type = std::move(*publication.content_type);
 
   auto event = change_event("avatar.publish", request, record);
   auto logged = co_await log(std::move(event));
@@ -172,7 +172,28 @@ Role::Answer Role::put_avatar(http::Request& request) {
   if (!replaced) co_return replaced.error();
   published_.Increment();
   if (*replaced) co_await contents_.remove(std::move(**replaced));
-  co_return describe(expected == 0 ? 201 : 200, record);
+  co_return describe(none ? 201 : 200, record);
+}
+
+asio::awaitable<Result<store::AvatarRecord>> Role::prepare(const http::Request& request,
+                                                           std::optional<store::AvatarRecord> current,
+                                                           const Publication& publication, std::int64_t version) {
+  auto staged = co_await with_.avatars.staged(request.parameters.at("avatarId"), publication.content_digest);
+  if (!staged) co_return staged.error();
+  if (*staged) {
+    auto key = co_await contents_.bind_key(**staged, version, request.deadline);
+    if (!key) co_return key.error();
+    auto record = record_of(publication, std::move(**staged));
+    record.wrapped_key = std::move(*key);
+    co_return record;
+  }
+  if (!current || current->withdrawn || current->content_digest != publication.content_digest)
+    co_return errors::make(Category::conflict, "content-not-staged",
+                           "no content of this digest is staged; PUT it to .../content first", "/contentDigest");
+  auto key = co_await contents_.rebind_key(*current, version, request.deadline);
+  if (!key) co_return key.error();
+  current->wrapped_key = std::move(*key);
+  co_return std::move(*current);
 }
 
 Role::Answer Role::delete_avatar(http::Request& request) {

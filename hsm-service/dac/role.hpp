@@ -32,6 +32,11 @@ class Role {
   boost::asio::awaitable<Result<store::AvatarRecord>> readable(const http::Request& request);
   // The avatar in the path, if there is one; "avatar-other-owner" unless the feeder's scope covers its owner.
   boost::asio::awaitable<Result<std::optional<store::AvatarRecord>>> writable(const http::Request& request);
+  // The record of a new version over staged content, or over that of the current version, its data key bound to the
+  // version.
+  boost::asio::awaitable<Result<store::AvatarRecord>> prepare(const http::Request& request,
+                                                              std::optional<store::AvatarRecord> current,
+                                                              const Publication& publication, std::int64_t version);
   boost::asio::awaitable<Result<http::Response>> send_content(store::AvatarRecord record, const http::Request& request);
   // Writes the leaf of an administrative act; the act follows, so that nothing takes effect unlogged.
   boost::asio::awaitable<Result<void>> log(ledger::Event event);
