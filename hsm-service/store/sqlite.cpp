@@ -8,7 +8,7 @@ namespace avseal::store {
 
 namespace {
 
-constexpr int busy_timeout_ms = 5000;
+constexpr int busy_timeout_ms = 2000;
 
 Error failure(sqlite3* db, std::string_view what) {
   return errors::unavailable(fmt::format("{}: {} ({})", what, sqlite3_errmsg(db), sqlite3_extended_errcode(db)));
