@@ -198,7 +198,7 @@ void Pool::submit(Request& request) {
 
 asio::awaitable<void> Pool::wait(Request& request) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-      [&request](auto handler) { request.resume = std::move(handler); }, asio::use_awaitable);
+      [&request](auto handler) { request.resume.emplace(std::move(handler)); }, asio::use_awaitable);
 }
 
 // Least outstanding first; a worker that failed the request or is suspect only if there is no other.
@@ -270,7 +270,11 @@ void Pool::deliver(Request& request, Result<Answer> answer) {
     queue_.erase(std::find(queue_.begin(), queue_.end(), &request));
     request.waiting = false;
   }
-  if (request.resume) asio::post(executor_, std::move(request.resume));
+  if (request.resume) {
+    auto resume = std::move(*request.resume);
+    request.resume.reset();
+    asio::post(executor_, std::move(resume));
+  }
 }
 
 void Pool::failed(Worker& worker, Request& request, const Error& error) {

@@ -7,13 +7,16 @@
 #include <optional>
 #include <string>
 
-#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "tokend/protocol.hpp"
 
 namespace avseal::keyring {
 
 using Instant = std::chrono::steady_clock::time_point;
+
+// Resumes the waiting coroutine; to be posted, once.
+using Resumption = boost::asio::async_result<boost::asio::use_awaitable_t<>, void()>::handler_type;
 
 struct Answer {
   Bytes value;
@@ -53,7 +56,7 @@ struct Request {
   std::chrono::milliseconds backoff{0};  // doubled each time that happens
   std::string last_failure;
   std::optional<Result<Answer>> answer;
-  boost::asio::any_completion_handler<void()> resume;
+  std::optional<Resumption> resume;
 };
 
 }  // namespace avseal::keyring

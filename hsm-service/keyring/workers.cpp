@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <string_view>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,7 +94,7 @@ Result<Spawned> spawn(const std::filesystem::path& program, const std::vector<st
     ::close(ends[0]);
     return failed(error);
   }
-  const int pidfd = pidfd_open(pid, 0);  // close-on-exec by itself
+  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));  // close-on-exec by itself
   if (pidfd < 0) {
     const int why = errno;
     ::close(ends[0]);
@@ -240,7 +240,7 @@ asio::awaitable<Result<void>> Workers::wait_until_ready(std::shared_ptr<Child> c
     const bool ready = co_await answers(child->socket, until);
     if (ready) co_return Result<void>{};
     if (steady_clock::now() >= until) {
-      const std::string_view last = child->last_line.empty() ? "it said nothing" : child->last_line;
+      const std::string last = child->last_line.empty() ? "it said nothing" : child->last_line;
       co_return errors::workers_start(
           fmt::format("its socket {} does not answer; its last line was: {}", child->socket.string(), last));
     }
