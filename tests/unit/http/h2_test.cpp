@@ -248,7 +248,7 @@ TEST(H2, EndsAnUploadThatItsHandlerAnsweredEarly) {
 
 TEST(H2, ProducesADownloadOnlyAsItIsTaken) {
   TestSite site;
-  constexpr std::uint64_t size = 32 << 20;
+  constexpr std::uint64_t size = 4 << 20;
   H2Client client(site.server->port(), {&site.ims, "h2", TLS1_3_VERSION, 30});
   client.hold_window = true;
   const std::int32_t id = client.send("GET", "/download?size=" + std::to_string(size));
