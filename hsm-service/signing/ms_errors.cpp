@@ -111,9 +111,6 @@ http::Response ms_error(const http::Request& request, const Error& error) {
   const std::string_view kind = exception.policy ? "policyException" : "serviceException";
   auto response =
       http::Response::json(exception.status, json::object{{"requestError", json::object{{kind, std::move(body)}}}});
-  if (exception.status == 503 || error.retry_after.count() > 0) {
-    response.headers.emplace_back("retry-after", std::to_string(std::max<std::int64_t>(1, error.retry_after.count())));
-  }
   echo_request_id(request, response);
   return response;
 }

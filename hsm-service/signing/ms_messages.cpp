@@ -59,8 +59,7 @@ Result<Identity> read_identity(ObjectReader& parent, std::string_view name) {
   return at(object.pointer_to(tn ? "tn" : "uri"), identity_of(tn.has_value(), tn ? *tn : *uri));
 }
 
-// Members tn and uri, each a string (if allowed) or an array of strings: tn before uri, each sorted, without
-// duplicates.
+// Members tn and uri, each a string (if allowed) or an array of strings.
 Result<std::vector<Identity>> read_identities(ObjectReader& parent, std::string_view name, bool string_allowed) {
   AVSEAL_TRY(auto object, parent.object(name));
   std::vector<Identity> out;
@@ -73,16 +72,12 @@ Result<std::vector<Identity>> read_identities(ObjectReader& parent, std::string_
     } else {
       AVSEAL_TRY(texts, object.strings(member));
     }
-    const std::size_t first = out.size();
     for (const auto& text : texts) {
       AVSEAL_TRY(auto identity, at(object.pointer_to(member), identity_of(member == "tn", text)));
       out.push_back(std::move(identity));
     }
-    std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());
   }
   AVSEAL_CHECK(object.finish());
-  std::stable_partition(out.begin(), out.end(), [](const Identity& identity) { return identity.is_tn; });
-  out.erase(std::unique(out.begin(), out.end()), out.end());
   if (out.empty() || out.size() > max_dest) {
     return invalid("identity-count", "expected 1 to " + std::to_string(max_dest) + " identities",
                    parent.pointer_to(name));
@@ -100,7 +95,6 @@ Result<std::vector<std::string>> read_fingerprints(ObjectReader& request) {
   return std::move(*texts);
 }
 
-// mky of the SDP's fingerprints, in the order of RFC 8225 section 5.2.2.
 Result<std::vector<Fingerprint>> read_mky(ObjectReader& request) {
   AVSEAL_TRY(const auto texts, read_fingerprints(request));
   std::vector<Fingerprint> out;
@@ -108,10 +102,6 @@ Result<std::vector<Fingerprint>> read_mky(ObjectReader& request) {
     AVSEAL_TRY(auto fingerprint, at(request.pointer_to("fingerprints"), Fingerprint::from_sdp(text)));
     out.push_back(std::move(fingerprint));
   }
-  std::sort(out.begin(), out.end(), [](const Fingerprint& a, const Fingerprint& b) {
-    return std::pair(a.algorithm(), a.to_mky_dig()) < std::pair(b.algorithm(), b.to_mky_dig());
-  });
-  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
