@@ -1,0 +1,107 @@
+#include <csignal>
+#include <cstdio>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include "tokend/server.hpp"
+
+namespace {
+
+using namespace avseal;
+using namespace avseal::tokend;
+
+constexpr int exit_restart = 1;    // another process may do better
+constexpr int exit_permanent = 2;  // nothing changes until somebody changes the configuration, the token or the PIN
+
+struct Options {
+  std::string config;
+  std::string socket;
+  bool die_with_parent = false;
+};
+
+// A core dump or a debugger would show the PIN and data keys.
+void harden(bool die_with_parent) {
+  const pid_t parent = ::getppid();
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  if (!die_with_parent) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(exit_restart);  // it died in between
+}
+
+void log_to_stderr(const std::string& level) {
+  auto logger = spdlog::stderr_logger_mt("tokend");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  logger->set_level(spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+bool is_permanent(const Error& error) {
+  for (const std::string_view reason :
+       {"configuration-invalid", "uri-invalid", "module-unusable", "token-not-present", "token-ambiguous",
+        "key-not-found", "key-ambiguous", "key-unsuitable", "pin-incorrect", "pin-guarded", "pin-unreadable"}) {
+    if (error.reason == reason) return true;
+  }
+  return false;
+}
+
+// Leaves at once: modules' exit handlers crash or hang (SoftHSM's does).
+[[noreturn]] void leave(const Error& error) {
+  std::fprintf(stderr, "avseal-tokend: %s\n", error.detail.c_str());
+  std::fflush(stderr);
+  ::_exit(is_permanent(error) ? exit_permanent : exit_restart);
+}
+
+Result<Descriptor> open_listener(const Options& options, const Config& config) {
+  AVSEAL_TRY(std::optional<Descriptor> inherited, inherited_listener());
+  if (inherited) return std::move(*inherited);
+  if (options.socket.empty()) {
+    return errors::make(Category::invalid, "configuration-invalid",
+                        "no socket: give --socket PATH or start it by systemd");
+  }
+  return listen_on(options.socket, config.socket_group);
+}
+
+Result<void> serve(const Options& options) {
+  AVSEAL_TRY(const Config config, load_config(options.config));
+  log_to_stderr(config.log_level);
+  AVSEAL_TRY(PeerPolicy peers, PeerPolicy::from(config));
+  AVSEAL_TRY(const std::unique_ptr<Hsm> hsm, Hsm::open(config));
+  spdlog::info("event=logged-in token=\"{}\" serial={} keys={}", hsm->token().label(), hsm->token().serial(),
+               hsm->keys().size());
+  AVSEAL_TRY(Descriptor listener, open_listener(options, config));
+  AVSEAL_TRY(const std::unique_ptr<Server> server, Server::create(std::move(listener), std::move(peers), *hsm));
+  Watchdog watchdog(config.call_limit, config.sessions, [&config](std::size_t thread) {
+    leave(errors::make(
+        Category::unavailable, "hsm-hung",
+        fmt::format("a PKCS#11 call of session {} did not return within {} ms", thread, config.call_limit.count())));
+  });
+  SessionPool pool(
+      *hsm, watchdog, [&server] { server->wake(); }, leave);
+  AVSEAL_CHECK(pool.start(config.sessions));
+  ::sd_notify(0, "READY=1");
+  spdlog::info("event=ready sessions={} socket=\"{}\"", config.sessions, options.socket);
+  server->run(pool);
+  ::_exit(0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"avseal-tokend: signs and wraps with the keys of one HSM token, for clients on a Unix socket"};
+  Options options;
+  app.add_option("--config", options.config, "configuration file (TOML)")->required();
+  app.add_option("--socket", options.socket, "path of the socket to listen on, unless systemd hands one over");
+  app.add_flag("--die-with-parent", options.die_with_parent, "end when the process that started this one ends");
+  CLI11_PARSE(app, argc, argv);
+  harden(options.die_with_parent);
+  leave(serve(options).error());
+}
