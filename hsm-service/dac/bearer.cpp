@@ -56,6 +56,14 @@ Result<const tokens::PublicKey*> issuer_key(const Config& config, const tokens::
                 "issuer and key id of the access token are not those of an accepted issuer");
 }
 
+// The accepted scope that is among the token's, or one that is not. There is at least one.
+std::string scope_of(const Config& config, std::string_view presented) {
+  const auto padded = fmt::format(" {} ", presented);
+  for (const auto& scope : config.scopes)
+    if (padded.find(fmt::format(" {} ", scope)) != std::string::npos) return scope;
+  return config.scopes.front();
+}
+
 Error of_bearer(Error error) {
   const bool out_of_scope = error.reason == "access-token-scope" || error.reason == "access-token-avatar" ||
                             error.reason == "access-token-operation";
@@ -70,16 +78,16 @@ Result<tokens::AccessTokenClaims> check_bearer(const Config& config, const http:
                                                std::string_view avatar_id, UnixSeconds now) {
   AVSEAL_TRY(const auto compact, bearer_token(request));
   AVSEAL_TRY(auto instance, nf_instance(request));
+  if (config.scopes.empty())
+    return refuse(Category::forbidden, "access-token-scope", "this DAC is configured to accept no scope");
   auto token = tokens::parse_access_token(compact);
   if (!token) return of_bearer(token.error());
   AVSEAL_TRY(const auto* key, issuer_key(config, *token));
 
-  const auto& scopes = config.scopes;
-  const bool known_scope = std::find(scopes.begin(), scopes.end(), token->claims.scope) != scopes.end();
   tokens::AccessTokenExpectation expected;
   expected.issuer = token->claims.iss;
   expected.audience = config.instance_id;
-  expected.scope = known_scope ? token->claims.scope : (scopes.empty() ? std::string("none") : scopes.front());
+  expected.scope = scope_of(config, token->claims.scope);
   expected.avatar_id = avatar_id;
   expected.operation = "read";
   expected.client_x5t = request.peer->fingerprint().to_x5t();

@@ -57,7 +57,8 @@ TEST_F(SealedFile, GivesBackWhatWasSealed) {
       const auto opened = open(file, size);
       ASSERT_TRUE(opened) << size;
       EXPECT_EQ(*opened, content) << size;
-      EXPECT_EQ(std::filesystem::file_size(file), header_size + size + 16 * std::max<std::size_t>(1, (size + segment_size - 1) / segment_size));
+      EXPECT_EQ(std::filesystem::file_size(file),
+                header_size + size + 16 * std::max<std::size_t>(1, (size + segment_size - 1) / segment_size));
     }
   }
 }
@@ -84,7 +85,9 @@ TEST_F(SealedFile, SwappedAndRepeatedSegmentsAreCaught) {
   const auto content = test::pattern(4 * segment_size);
   const auto file = seal(content);
   const auto good = load(file);
-  const auto segment = [&](std::size_t i) { return good.begin() + static_cast<std::ptrdiff_t>(header_size + i * stride); };
+  const auto segment = [&](std::size_t i) {
+    return good.begin() + static_cast<std::ptrdiff_t>(header_size + i * stride);
+  };
 
   auto swapped = good;
   std::swap_ranges(swapped.begin() + header_size, swapped.begin() + header_size + stride,

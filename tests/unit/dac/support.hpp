@@ -1,20 +1,19 @@
-// What the tests of the roles that sign with an HSM share: a PKI made with OpenSSL, a keyring with software keys, a real
-// store and a real ledger in a directory of their own, a clock that the test sets, and a router to call through.
+// What the tests of the roles that sign with an HSM share: a PKI made with OpenSSL, a keyring with software keys, a
+// real store and a real ledger in a directory of their own, a clock that the test sets, and a router to call through.
 #pragma once
-
-#include <gtest/gtest.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 
 #include <cstdlib>
 #include <fstream>
 #include <map>
 #include <stdexcept>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include "http/router.hpp"
 #include "keyring/keyring.hpp"
@@ -27,9 +26,13 @@ namespace avseal::test {
 inline constexpr UnixSeconds start_time = 1'763'930'000;
 
 using Key = std::shared_ptr<EVP_PKEY>;
-inline Key make_key(const char* curve = "P-256") { return {EVP_EC_gen(curve), EVP_PKEY_free}; }
+inline Key make_key(const char* curve = "P-256") {
+  return {EVP_EC_gen(curve), EVP_PKEY_free};
+}
 
-inline tokens::PublicKey public_of(const Key& key) { return tokens::PublicKey(key); }
+inline tokens::PublicKey public_of(const Key& key) {
+  return tokens::PublicKey(key);
+}
 
 inline Bytes sign_raw(const Key& key, ByteView message) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
@@ -124,7 +127,8 @@ T run(boost::asio::io_context& context, boost::asio::awaitable<T> task) {
   return std::move(out.value());
 }
 
-// Signs with software keys, wraps with AES-256-GCM as the HSM does. `failure` is the answer to everything while it is set.
+// Signs with software keys, wraps with AES-256-GCM as the HSM does. `failure` is the answer to everything while it is
+// set.
 class SoftKeyring final : public keyring::Keyring {
  public:
   SoftKeyring(std::shared_ptr<const keyring::Keys> keys, std::map<std::string, Key> private_keys)
@@ -149,7 +153,8 @@ class SoftKeyring final : public keyring::Keyring {
   boost::asio::awaitable<Result<Secret>> unwrap(ByteView wrapped, ByteView aad, keyring::Deadline) override {
     if (failure) co_return *failure;
     auto plain = crypt(wrapped, aad, false);
-    if (plain.empty()) co_return errors::make(Category::internal, "hsm-refused", "the data key is not what was wrapped");
+    if (plain.empty())
+      co_return errors::make(Category::internal, "hsm-refused", "the data key is not what was wrapped");
     co_return Secret::copy_of(plain);
   }
   boost::asio::awaitable<std::vector<keyring::KeyStatus>> probe() override {
@@ -198,7 +203,8 @@ class Pieces final : public http::BodyReader {
   Pieces(Bytes body, std::size_t piece) : body_(std::move(body)), piece_(piece) {}
   boost::asio::awaitable<Result<Bytes>> read() override {
     const auto length = std::min(piece_, body_.size() - at_);
-    Bytes out(body_.begin() + static_cast<std::ptrdiff_t>(at_), body_.begin() + static_cast<std::ptrdiff_t>(at_ + length));
+    Bytes out(body_.begin() + static_cast<std::ptrdiff_t>(at_),
+              body_.begin() + static_cast<std::ptrdiff_t>(at_ + length));
     at_ += length;
     co_return out;
   }
@@ -267,7 +273,8 @@ class Node {
     last_refusal.clear();
     const auto route = router.match(request);
     if (!route) {
-      auto refused = router.refuse(nullptr, request, route.error());
+      const Error error = route.error();
+      auto refused = router.refuse(request.route, request, error);
       return run(context, std::move(refused));
     }
     auto answer = router.run(**route, request);
