@@ -43,8 +43,10 @@ class TpmDevice final : public Device {
         stored_(std::move(stored)),
         key_(std::move(key)),
         chain_(std::move(chain)),
-        worker_(tpm::Worker::start(config_.tcti,
-                                   [stored = stored_](tpm::Context& context) { return load(context, *stored); })) {}
+        worker_(tpm::Worker::start(config_.tcti, [stored = stored_, heard = config_.on_connect](tpm::Context& context) {
+          heard(context.info());
+          return load(context, *stored);
+        })) {}
 
   [[nodiscard]] const tokens::PublicKey& public_key() const override { return key_; }
   [[nodiscard]] const Bytes& key_name() const override { return stored_->state.ue_key_name; }
@@ -135,7 +137,9 @@ Result<InitOutcome> Device::init(const DeviceConfig& config) {
   AVSEAL_TRY(const StateDirectory directory, StateDirectory::create(config.state));
   AVSEAL_TRY(const Fd lock, directory.lock());
   if (!directory.has(files::state)) {
-    AVSEAL_CHECK(provision(directory, config.credentials, config.tcti));
+    AVSEAL_TRY(const auto context, tpm::Context::open(config.tcti));
+    config.on_connect(context->info());
+    AVSEAL_CHECK(provision(*context, directory, config.credentials));
     return InitOutcome::created;
   }
   AVSEAL_TRY(const auto device, open(config));

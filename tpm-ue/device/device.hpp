@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,6 +24,8 @@ struct DeviceConfig {
   std::filesystem::path credentials;  // $CREDENTIALS_DIRECTORY of systemd, or empty; its ue-key.auth goes first
   std::string tcti{tpm::default_tcti};
   Clock clock = system_clock_now;
+  // Hears of each connection to a TPM, for the log; called on the thread that owns the context.
+  std::function<void(const tpm::TpmInfo&)> on_connect = [](const tpm::TpmInfo&) {};
 };
 
 enum class InitOutcome { created, existing };

@@ -73,22 +73,21 @@ Result<void> test_signature(tpm::Context& context, tpm::LoadedKey& loaded, const
 
 }  // namespace
 
-Result<void> provision(const StateDirectory& directory, const std::filesystem::path& credentials,
-                       const std::string& tcti) {
-  AVSEAL_TRY(const auto context, tpm::Context::open(tcti));
+Result<void> provision(tpm::Context& context, const StateDirectory& directory,
+                       const std::filesystem::path& credentials) {
   StoredKey stored;
   {
-    AVSEAL_TRY(const tpm::Handle srk, find_or_make_srk(*context));
+    AVSEAL_TRY(const tpm::Handle srk, find_or_make_srk(context));
     stored.state.srk_persistent = srk.is_persistent();
     AVSEAL_TRY(stored.state.srk_name, srk.name());
     AVSEAL_TRY(stored.auth, new_auth(directory, credentials));
-    AVSEAL_TRY(tpm::Session session, tpm::Session::start(*context, srk, stored.state.srk_name));
-    AVSEAL_TRY(stored.blob, tpm::create_ue_key(*context, srk, session, stored.auth));
+    AVSEAL_TRY(tpm::Session session, tpm::Session::start(context, srk, stored.state.srk_name));
+    AVSEAL_TRY(stored.blob, tpm::create_ue_key(context, srk, session, stored.auth));
   }
   AVSEAL_TRY(stored.state.ue_key_name, tpm::name_of(stored.blob.public_area));
   {
-    AVSEAL_TRY(tpm::LoadedKey loaded, load(*context, stored));
-    AVSEAL_CHECK(test_signature(*context, loaded, stored.blob));
+    AVSEAL_TRY(tpm::LoadedKey loaded, load(context, stored));
+    AVSEAL_CHECK(test_signature(context, loaded, stored.blob));
   }
   AVSEAL_TRY(const Bytes blob, tpm::marshal(stored.blob));
   AVSEAL_CHECK(directory.write(files::key, blob));

@@ -8,8 +8,8 @@ namespace avseal::device {
 
 // Makes SRK and UE key and stores them; the directory is locked by the caller and has no state.json.
 // credentials: see DeviceConfig.
-Result<void> provision(const StateDirectory& directory, const std::filesystem::path& credentials,
-                       const std::string& tcti);
+Result<void> provision(tpm::Context& context, const StateDirectory& directory,
+                       const std::filesystem::path& credentials);
 
 struct StoredKey {
   DeviceState state;

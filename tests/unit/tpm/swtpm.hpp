@@ -55,6 +55,22 @@ bool eventually(Condition condition, std::chrono::milliseconds limit = std::chro
   return true;
 }
 
+inline sockaddr_un unix_address(const std::string& path) {
+  sockaddr_un result{};
+  result.sun_family = AF_UNIX;
+  path.copy(result.sun_path, sizeof result.sun_path - 1);
+  return result;
+}
+
+// Whether somebody listens at a socket; its file is there a moment earlier.
+inline bool answers(const std::string& path) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_un name = unix_address(path);
+  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
+  ::close(fd);
+  return connected;
+}
+
 class Swtpm {
  public:
   Swtpm() {
@@ -80,8 +96,7 @@ class Swtpm {
                control.c_str(), "--flags", "startup-clear", "--log", log.c_str(), nullptr);
       ::_exit(127);
     }
-    ASSERT_TRUE(eventually(
-        [&] { return std::filesystem::exists(socket()) && std::filesystem::exists(socket().string() + ".ctrl"); }));
+    ASSERT_TRUE(eventually([&] { return answers(socket()) && answers(socket().string() + ".ctrl"); }));
   }
 
   // Power loss.
@@ -105,7 +120,8 @@ class Swtpm {
 
   // Runs a program of tpm2-tools against it: "tpm2_clear -Q".
   [[nodiscard]] int tool(const std::string& command) const {
-    const std::string line = "cd '" + dir_.path().string() + "' && TPM2TOOLS_TCTI='" + tcti() + "' " + command;
+    const std::string line =
+        "cd '" + dir_.path().string() + "' && export TPM2TOOLS_TCTI='" + tcti() + "' && " + command;
     return std::system(line.c_str());
   }
 
@@ -144,15 +160,9 @@ class Relay {
   }
 
  private:
-  static sockaddr_un address(const std::string& path) {
-    sockaddr_un result{};
-    result.sun_family = AF_UNIX;
-    path.copy(result.sun_path, sizeof result.sun_path - 1);
-    return result;
-  }
   static int listen_at(const std::string& path) {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_un name = address(path);
+    const sockaddr_un name = unix_address(path);
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 || ::listen(fd, 8) != 0) std::abort();
     return fd;
   }
@@ -170,7 +180,7 @@ class Relay {
   void pass(int listener, const std::string& to, bool record) {
     const int client = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     const int server = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_un name = address(to);
+    const sockaddr_un name = unix_address(to);
     const bool connected = ::connect(server, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
     while (connected && !stop_) {
       std::array<pollfd, 2> ready{pollfd{client, POLLIN, 0}, pollfd{server, POLLIN, 0}};
