@@ -31,9 +31,13 @@ template <class T>
 T run(boost::asio::io_context& context, boost::asio::awaitable<T> task) {
   std::optional<T> out;
   std::exception_ptr failure;
-  boost::asio::co_spawn(context, keep(std::move(task), &out), [&](std::exception_ptr error) { failure = error; });
+  bool done = false;
+  boost::asio::co_spawn(context, keep(std::move(task), &out), [&](std::exception_ptr error) {
+    failure = error;
+    done = true;
+  });
   context.restart();
-  while (!out && !failure && context.run_one() > 0) {
+  while (!done && context.run_one() > 0) {
   }
   if (failure) std::rethrow_exception(failure);
   return std::move(out.value());
