@@ -1,0 +1,78 @@
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "cli/hsm_options.hpp"
+#include "pkcs11/pin.hpp"
+
+namespace avseal::cli {
+
+namespace {
+
+struct InitOptions {
+  HsmOptions hsm;
+  std::string label;
+  std::string so_pin_file;
+};
+
+struct LoginOptions {
+  HsmOptions hsm;
+  bool once = false;
+};
+
+Result<void> init(const InitOptions& options) {
+  AVSEAL_TRY(const Secret so_pin, options.so_pin_file.empty() ? prompt_secret("new security officer PIN")
+                                                              : pkcs11::read_pin_file(options.so_pin_file));
+  AVSEAL_TRY(const Secret pin, options.hsm.pin("new user PIN"));
+  AVSEAL_TRY(const auto module, pkcs11::Module::load(options.hsm.module));
+  AVSEAL_TRY(const pkcs11::Token token, pkcs11::Token::init(module, options.label, so_pin, pin));
+  fmt::print("token \"{}\" is ready, serial {}\n", token.label(), token.serial());
+  return {};
+}
+
+Result<void> spend_login(const HsmOptions& options) {
+  AVSEAL_TRY(const pkcs11::Session session,
+             options.login(pkcs11::Session::Access::read_only, pkcs11::Session::Guard::spend_one));
+  fmt::print("token \"{}\" took the PIN\n", session.token().label());
+  return {};
+}
+
+void add_init(CLI::App& token, int& exit_code) {
+  auto* command = token.add_subcommand("init", "initialise an empty token and set its user PIN");
+  const auto options = std::make_shared<InitOptions>();
+  command->add_option("--module", options->hsm.module, "PKCS#11 module")->required();
+  command->add_option("--label", options->label, "label of the new token, at most 32 bytes")->required();
+  command->add_option("--so-pin-file", options->so_pin_file,
+                      "file with the security officer's PIN, else the terminal is asked");
+  options->hsm.add_pin_to(*command);
+  command->callback([options, &exit_code] {
+    const auto done = init(*options);
+    exit_code = done ? 0 : report(done.error());
+  });
+}
+
+void add_login(CLI::App& token, int& exit_code) {
+  auto* command =
+      token.add_subcommand("login", "spend one login attempt after a wrong PIN, so that workers log in again");
+  const auto options = std::make_shared<LoginOptions>();
+  options->hsm.add_to(*command);
+  command->add_flag("--once", options->once, "exactly one attempt: a wrong PIN brings the token nearer to its lock")
+      ->required();
+  command->callback([options, &exit_code] {
+    const auto done = spend_login(options->hsm);
+    exit_code = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace
+
+void add_token(CLI::App& app, int& exit_code) {
+  auto* token = app.add_subcommand("token", "initialise tokens, recover from a wrong PIN");
+  token->require_subcommand(1);
+  add_init(*token, exit_code);
+  add_login(*token, exit_code);
+}
+
+}  // namespace avseal::cli
