@@ -1,12 +1,12 @@
 #include "service/config.hpp"
 
-#include "service/config_roles.hpp"
-#include "service/toml_reader.hpp"
-#include "tokens/digest.hpp"
+#include <thread>
 
 #include <fmt/format.h>
 
-#include <thread>
+#include "service/config_roles.hpp"
+#include "service/toml_reader.hpp"
+#include "tokens/digest.hpp"
 
 namespace avseal::service {
 namespace {
@@ -19,7 +19,8 @@ Result<milliseconds> duration(TomlReader& reader, std::string_view key, millisec
 }
 
 Result<std::size_t> count(TomlReader& reader, std::string_view key, std::size_t fallback, std::size_t most) {
-  AVSEAL_TRY(const auto value, reader.integer_or(key, static_cast<std::int64_t>(fallback), 1, static_cast<std::int64_t>(most)));
+  AVSEAL_TRY(const auto value,
+             reader.integer_or(key, static_cast<std::int64_t>(fallback), 1, static_cast<std::int64_t>(most)));
   return static_cast<std::size_t>(value);
 }
 
@@ -32,8 +33,10 @@ Result<void> read_server(TomlReader reader, Config& out) {
   AVSEAL_TRY(server.private_key, reader.path("private_key"));
   AVSEAL_TRY(server.client_anchors, reader.path("client_anchors"));
   AVSEAL_TRY(server.max_connections, count(reader, "max_connections", server.max_connections, 1'000'000));
-  AVSEAL_TRY(server.max_connections_per_peer, count(reader, "max_connections_per_peer", server.max_connections_per_peer, 1'000'000));
-  AVSEAL_TRY(server.request_deadline, duration(reader, "request_deadline_ms", server.request_deadline, milliseconds{60'000}));
+  AVSEAL_TRY(server.max_connections_per_peer,
+             count(reader, "max_connections_per_peer", server.max_connections_per_peer, 1'000'000));
+  AVSEAL_TRY(server.request_deadline,
+             duration(reader, "request_deadline_ms", server.request_deadline, milliseconds{60'000}));
   AVSEAL_TRY(server.idle_timeout, duration(reader, "idle_timeout_ms", server.idle_timeout, milliseconds{3'600'000}));
   AVSEAL_TRY(out.public_url, reader.string("public_url"));
   if (!out.public_url.starts_with("https://") || out.public_url.ends_with('/')) {
@@ -46,7 +49,8 @@ Result<void> read_server(TomlReader reader, Config& out) {
 
 Result<void> read_log(TomlReader reader, Config& out) {
   AVSEAL_TRY(out.log_target, reader.string_or("target", out.log_target));
-  if (out.log_target != "stderr" && out.log_target != "journal") return reader.error_at("target", "expected \"stderr\" or \"journal\"");
+  if (out.log_target != "stderr" && out.log_target != "journal")
+    return reader.error_at("target", "expected \"stderr\" or \"journal\"");
   AVSEAL_TRY(out.log_level, reader.string_or("level", out.log_level));
   if (out.log_level != "debug" && out.log_level != "info" && out.log_level != "warning" && out.log_level != "error") {
     return reader.error_at("level", "expected \"debug\", \"info\", \"warning\" or \"error\"");
@@ -65,11 +69,11 @@ Result<void> read_token(TomlReader reader, Config& out) {
     return reader.error_at("spawn", "expected either spawn (and worker_config) or sockets");
   }
   if (spawned) {
-    SpawnConfig spawn;
-    spawn.token = token.name;
+    keyring::SpawnedToken spawn;
+    spawn.name = token.name;
     AVSEAL_TRY(const auto workers, count(reader, "spawn", 1, 64));
     spawn.count = static_cast<unsigned>(workers);
-    AVSEAL_TRY(spawn.worker_config, reader.path("worker_config"));
+    AVSEAL_TRY(spawn.config_file, reader.path("worker_config"));
     out.spawn.push_back(std::move(spawn));
   } else {
     AVSEAL_TRY(const auto sockets, reader.strings_or("sockets", {}));
@@ -93,7 +97,8 @@ Result<void> read_key(TomlReader reader, Config& out) {
   }
   AVSEAL_TRY(key.tokens, reader.strings_or("tokens", {}));
   for (const auto& name : key.tokens) {
-    const auto known = std::any_of(out.keyring.tokens.begin(), out.keyring.tokens.end(), [&](const auto& t) { return t.name == name; });
+    const auto known = std::any_of(out.keyring.tokens.begin(), out.keyring.tokens.end(),
+                                   [&](const auto& t) { return t.name == name; });
     if (!known) return reader.error_at("tokens", fmt::format("'{}' is not the name of any [[tokens]]", name));
   }
   if (key.tokens.empty()) return reader.error_at("tokens", "expected the names of the tokens that hold this key");
@@ -133,9 +138,11 @@ Result<std::vector<http::NumberRange>> read_ranges(TomlReader& reader, std::stri
   for (const auto& text : texts) {
     const auto dash = text.find('-');
     const auto first = tokens::canonical_tn(std::string_view(text).substr(0, dash));
-    const auto last = tokens::canonical_tn(dash == std::string::npos ? std::string_view(text) : std::string_view(text).substr(dash + 1));
+    const auto last = tokens::canonical_tn(dash == std::string::npos ? std::string_view(text)
+                                                                     : std::string_view(text).substr(dash + 1));
     if (!first || !last || first->size() != last->size() || *last < *first) {
-      return reader.error_at(key, "expected ranges as \"17035550000-17035559999\", both ends with the same number of digits");
+      return reader.error_at(
+          key, "expected ranges as \"17035550000-17035559999\", both ends with the same number of digits");
     }
     out.push_back({*first, *last});
   }
@@ -164,7 +171,8 @@ Result<void> read_client(TomlReader reader, Config& out) {
       if (!attest) return reader.error_at("max_attest", attest.error().detail);
       client.max_attest = *attest;
       AVSEAL_TRY(const auto dialect, reader.string_or("dialect", "ts24229"));
-      if (dialect != "ts24229" && dialect != "atis1000082") return reader.error_at("dialect", "expected \"ts24229\" or \"atis1000082\"");
+      if (dialect != "ts24229" && dialect != "atis1000082")
+        return reader.error_at("dialect", "expected \"ts24229\" or \"atis1000082\"");
       client.dialect = dialect == "ts24229" ? http::MsDialect::ts24229 : http::MsDialect::atis1000082;
       break;
     }

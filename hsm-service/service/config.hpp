@@ -1,42 +1,36 @@
 #pragma once
 
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "authorization/config.hpp"
 #include "dac/config.hpp"
 #include "enrollment/config.hpp"
 #include "http/client_table.hpp"
 #include "http/server.hpp"
 #include "keyring/keyring.hpp"
+#include "keyring/workers.hpp"
 #include "ledger/ledger.hpp"
 #include "signing/config.hpp"
 
-#include <filesystem>
-#include <optional>
-#include <string>
-#include <vector>
-
 namespace avseal::service {
-
-// Workers of one token that avseald starts itself (quickstart, development).
-struct SpawnConfig {
-  std::string token;                    // name in KeyringConfig::tokens
-  std::filesystem::path worker_config;  // avseal-tokend's own configuration
-  unsigned count = 1;
-};
 
 struct Config {
   http::ServerConfig server;
-  std::string public_url;               // https://host[:port], the base of x5u
+  std::string public_url;  // https://host[:port], the base of x5u
   unsigned threads = 1;
-  std::string log_target = "stderr";    // or "journal"
+  std::string log_target = "stderr";  // or "journal"
   std::string log_level = "info";
 
   std::filesystem::path socket_directory;  // of spawned workers
   keyring::KeyringConfig keyring;
-  std::vector<SpawnConfig> spawn;
+  std::vector<keyring::SpawnedToken> spawn;  // workers that avseald starts itself
 
   ledger::Config ledger;
   std::filesystem::path store_file;
-  std::filesystem::path row_key_file;   // the store's row key, wrapped by dac-kek
+  std::filesystem::path row_key_file;  // the store's row key, wrapped by dac-kek
 
   std::vector<http::ClientEntry> clients;
 

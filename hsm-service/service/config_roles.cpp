@@ -1,11 +1,12 @@
 #include "service/config_roles.hpp"
 
-#include "tokens/digest.hpp"
+#include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <sstream>
+#include "tokens/access_token.hpp"
+#include "tokens/digest.hpp"
 
 namespace avseal::service {
 namespace {
@@ -62,9 +63,10 @@ Result<void> read_authorization(TomlReader reader, Config& out) {
   AVSEAL_TRY(role.capif_aef_id, reader.string_or("capif_aef_id", {}));
   AVSEAL_TRY(role.ue_anchors, anchors(reader, "ue_anchors"));
   AVSEAL_TRY(role.accepted_issuers, reader.strings_or("accepted_issuers", {}));
-  AVSEAL_TRY(role.signed_avatar_id_max_age, reader.integer_or("signed_avatar_id_max_age", role.signed_avatar_id_max_age, 1, day));
-  AVSEAL_TRY(role.access_token_lifetime,
-             reader.integer_or("access_token_lifetime", role.access_token_lifetime, 1, tokens::access_token_max_lifetime));
+  AVSEAL_TRY(role.signed_avatar_id_max_age,
+             reader.integer_or("signed_avatar_id_max_age", role.signed_avatar_id_max_age, 1, day));
+  AVSEAL_TRY(role.access_token_lifetime, reader.integer_or("access_token_lifetime", role.access_token_lifetime, 1,
+                                                           tokens::access_token_max_lifetime));
   AVSEAL_TRY(role.require_accept, reader.boolean_or("require_accept", role.require_accept));
   AVSEAL_TRY(const auto policy, reader.path("policy"));
   AVSEAL_TRY(role.policy, authorization::Policy::load(policy));
@@ -79,7 +81,8 @@ Result<dac::Issuer> read_issuer(TomlReader reader) {
   AVSEAL_TRY(const auto file, reader.path("certificates"));
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) return reader.error_at("certificates", fmt::format("{} cannot be read", file.string()));
+  if (!in || !(text << in.rdbuf()))
+    return reader.error_at("certificates", fmt::format("{} cannot be read", file.string()));
   const auto chain = tokens::Certificate::chain_from_pem(text.str());
   if (!chain) return reader.error_at("certificates", fmt::format("{}: {}", file.string(), chain.error().detail));
   for (const auto& certificate : *chain) issuer.keys.push_back(certificate.public_key());
@@ -94,9 +97,10 @@ Result<void> read_dac(TomlReader reader, Config& out) {
   AVSEAL_TRY(role.realm, reader.string_or("realm", role.realm));
   AVSEAL_TRY(role.scopes, reader.strings_or("scopes", role.scopes));
   AVSEAL_TRY(role.content_types, reader.strings_or("content_types", role.content_types));
-  AVSEAL_TRY(role.metadata_max_lifetime, reader.integer_or("metadata_max_lifetime", role.metadata_max_lifetime, 60, day));
-  AVSEAL_TRY(const auto most, reader.integer_or("max_content_bytes", static_cast<std::int64_t>(role.max_content_bytes), 1,
-                                                static_cast<std::int64_t>(role.max_content_bytes)));
+  AVSEAL_TRY(role.metadata_max_lifetime,
+             reader.integer_or("metadata_max_lifetime", role.metadata_max_lifetime, 60, day));
+  AVSEAL_TRY(const auto most, reader.integer_or("max_content_bytes", static_cast<std::int64_t>(role.max_content_bytes),
+                                                1, static_cast<std::int64_t>(role.max_content_bytes)));
   role.max_content_bytes = static_cast<std::uint64_t>(most);
   AVSEAL_TRY(auto issuers, reader.tables("issuers"));
   for (auto& table : issuers) {
@@ -112,7 +116,8 @@ Result<void> read_enrollment(TomlReader reader, Config& out) {
   AVSEAL_TRY(const auto days, reader.integer_or("certificate_lifetime_days", role.certificate_lifetime / day, 1, 3650));
   role.certificate_lifetime = days * day;
   AVSEAL_TRY(role.code_lifetime, reader.integer_or("code_lifetime", role.code_lifetime, 60, role.max_code_lifetime));
-  AVSEAL_TRY(const auto attempts, reader.integer_or("attempts_per_minute", static_cast<std::int64_t>(role.attempts_per_minute), 1, 1'000'000));
+  AVSEAL_TRY(const auto attempts, reader.integer_or("attempts_per_minute",
+                                                    static_cast<std::int64_t>(role.attempts_per_minute), 1, 1'000'000));
   role.attempts_per_minute = static_cast<double>(attempts);
   out.enrollment = role;
   return reader.finish();

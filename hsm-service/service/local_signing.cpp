@@ -2,7 +2,8 @@
 
 namespace avseal::service {
 
-boost::asio::awaitable<Result<authorization::VerifiedAvatarId>> LocalSigning::verify(std::string identity_header, UnixSeconds now,
+boost::asio::awaitable<Result<authorization::VerifiedAvatarId>> LocalSigning::verify(std::string identity_header,
+                                                                                     UnixSeconds now,
                                                                                      std::int64_t max_age) {
   auto verified = co_await verifier_.verify_for_authorization(std::move(identity_header), now, max_age);
   if (!verified) co_return verified.error();
@@ -10,7 +11,8 @@ boost::asio::awaitable<Result<authorization::VerifiedAvatarId>> LocalSigning::ve
   co_return out;
 }
 
-boost::asio::awaitable<Result<bool>> LocalSigning::subscription_allows(tokens::Impu impu, std::string avatar_id, std::string application) {
+boost::asio::awaitable<Result<bool>> LocalSigning::subscription_allows(tokens::Impu impu, std::string avatar_id,
+                                                                       std::string application) {
   auto subscription = co_await subscriptions_.find(std::move(impu));
   if (!subscription) co_return subscription.error();
   co_return signing::allows(*subscription, avatar_id, application);

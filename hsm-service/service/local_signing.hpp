@@ -13,7 +13,8 @@ class LocalSigning : public authorization::SigningService {
       : verifier_(verifier), subscriptions_(subscriptions) {}
   boost::asio::awaitable<Result<authorization::VerifiedAvatarId>> verify(std::string identity_header, UnixSeconds now,
                                                                          std::int64_t max_age) override;
-  boost::asio::awaitable<Result<bool>> subscription_allows(tokens::Impu impu, std::string avatar_id, std::string application) override;
+  boost::asio::awaitable<Result<bool>> subscription_allows(tokens::Impu impu, std::string avatar_id,
+                                                           std::string application) override;
 
  private:
   signing::Verifier& verifier_;

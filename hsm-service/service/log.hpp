@@ -1,13 +1,14 @@
 #pragma once
 
-#include "tokens/result.hpp"
-
 #include <string>
 #include <string_view>
 
+#include "tokens/result.hpp"
+
 namespace avseal::service {
 
-// Structured logs: one logfmt line per event, to stderr or the journal. target "stderr" | "journal"; level as in the configuration.
+// Structured logs: one logfmt line per event, to stderr or the journal. target "stderr" | "journal"; level as in the
+// configuration.
 Result<void> start_log(const std::string& target, const std::string& level);
 
 // A value of a log line: quoted, quotes and control characters replaced, so that no input can forge a line or a field.

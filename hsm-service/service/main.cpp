@@ -1,13 +1,12 @@
-#include "service/config.hpp"
-#include "service/service.hpp"
+#include <cstdio>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <sys/prctl.h>
-#include <sys/resource.h>
-
-#include <cstdio>
+#include "service/config.hpp"
+#include "service/service.hpp"
 
 namespace {
 
@@ -21,9 +20,10 @@ void forbid_dumps() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"avseald: signs and verifies avatar calls with keys in an HSM.\n\n"
-               "Reads its configuration (docs/operations.md explains every member), starts or connects to the avseal-tokend\n"
-               "workers that hold the HSM login, and serves until SIGTERM. Try tools/quickstart first."};
+  CLI::App app{
+      "avseald: signs and verifies avatar calls with keys in an HSM.\n\n"
+      "Reads its configuration (docs/operations.md explains every member), starts or connects to the avseal-tokend\n"
+      "workers that hold the HSM login, and serves until SIGTERM. Try tools/quickstart first."};
   std::string config_file = "/etc/avseal/avseald.toml";
   bool check = false;
   app.add_option("--config", config_file, "configuration file")->capture_default_str();

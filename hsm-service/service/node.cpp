@@ -1,11 +1,10 @@
 #include "service/node.hpp"
 
-#include "service/log.hpp"
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
-
 #include <spdlog/spdlog.h>
+
+#include "service/log.hpp"
 
 namespace avseal::service {
 
@@ -13,7 +12,9 @@ Node::Node(Shared& shared) : shared_(shared), work_(boost::asio::make_work_guard
   thread_ = std::thread([this] { context_.run(); });
 }
 
-Node::~Node() { stop(); }
+Node::~Node() {
+  stop();
+}
 
 void Node::stop() {
   if (!thread_.joinable()) return;
@@ -25,7 +26,8 @@ void Node::stop() {
 
 Result<void> Node::open_keyring(const keyring::KeyringConfig& config) {
   auto opened = boost::asio::co_spawn(
-      context_, keyring::Keyring::open(config, shared_.keys, context_.get_executor(), *shared_.metrics), boost::asio::use_future);
+      context_, keyring::Keyring::open(config, shared_.keys, context_.get_executor(), *shared_.metrics),
+      boost::asio::use_future);
   auto keyring = opened.get();
   if (!keyring) return keyring.error();
   keyring_ = std::move(*keyring);
@@ -36,10 +38,10 @@ Result<void> Node::add_roles(store::Store& store) {
   const auto& config = shared_.config;
   auto& ledger = *shared_.ledger;
   auto& metrics = *shared_.metrics;
-  router_ = std::make_unique<http::Router>(shared_.clients,
-                                           [this](const http::Request& request, const http::Route* route, const Error& error) {
-                                             return refused(request, route, error);
-                                           });
+  router_ = std::make_unique<http::Router>(
+      shared_.clients, [this](const http::Request& request, const http::Route* route, const Error& error) {
+        return refused(request, route, error);
+      });
   operations_ = std::make_unique<Operations>(shared_.keys, *keyring_, ledger, store, shared_.metrics, shared_.draining);
   operations_->add_routes(*router_);
   if (config.signing) {
@@ -49,18 +51,21 @@ Result<void> Node::add_roles(store::Store& store) {
   }
   if (config.authorization) {
     local_signing_ = std::make_unique<LocalSigning>(signing_->verifier(), signing_->subscriptions());
-    authorization::Dependencies with{*local_signing_, *keyring_,        ledger, store.avatars(), store.calls(),
-                                     store.devices(), store.replay_cache(), shared_.clock};
+    authorization::Dependencies with{*local_signing_,      *keyring_,     ledger,
+                                     store.avatars(),      store.calls(), store.devices(),
+                                     store.replay_cache(), shared_.clock};
     authorization_ = std::make_unique<authorization::Role>(*config.authorization, std::move(with), metrics);
     authorization_->add_routes(*router_);
   }
   if (config.dac) {
-    dac_ = std::make_unique<dac::Role>(*config.dac, *keyring_, ledger, store.avatars(), shared_.clock, metrics);
+    dac::Dependencies with{*keyring_, ledger, store.avatars(), shared_.clock};
+    dac_ = std::make_unique<dac::Role>(*config.dac, std::move(with), metrics);
     dac_->add_routes(*router_);
   }
   if (config.enrollment) {
-    enrollment_ = std::make_unique<enrollment::Role>(*config.enrollment, *keyring_, ledger, store.enrolment_codes(), store.devices(),
-                                                     shared_.clock, metrics);
+    enrollment::Dependencies with{
+        *keyring_, ledger, store.enrolment_codes(), store.devices(), *shared_.enrolment_limiter, shared_.clock};
+    enrollment_ = std::make_unique<enrollment::Role>(*config.enrollment, std::move(with), metrics);
     enrollment_->add_routes(*router_);
   }
   return {};
@@ -71,7 +76,8 @@ boost::asio::awaitable<void> Node::refused(const http::Request& request, const h
   const std::string name = route == nullptr ? "none" : route->event;
   shared_.refusals->Add({{"event", name}, {"reason", std::string(error.reason)}}).Increment();
   spdlog::info("event=refused route={} reason={} status={} client={} request_id={} detail={}", name, error.reason,
-               http::status_of(error.category), request.client == nullptr ? "-" : request.client->id, request.request_id, log_value(error.detail));
+               http::status_of(error.category), request.client == nullptr ? "-" : request.client->id,
+               request.request_id, log_value(error.detail));
   ledger::Event event;
   event.type = "refusal";
   event.request_id = request.request_id;

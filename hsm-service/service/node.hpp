@@ -1,5 +1,12 @@
 #pragma once
 
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
 #include "authorization/role.hpp"
 #include "dac/role.hpp"
 #include "enrollment/role.hpp"
@@ -10,20 +17,13 @@
 #include "service/shared.hpp"
 #include "signing/role.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-
-#include <memory>
-#include <optional>
-#include <thread>
-
 namespace avseal::service {
 
 // One io thread: its io_context, its keyring connections, its roles and its router. Nothing here is shared but Shared.
 class Node {
  public:
   explicit Node(Shared& shared);
-  ~Node();                                         // stops the thread, then everything on it
+  ~Node();  // stops the thread, then everything on it
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 

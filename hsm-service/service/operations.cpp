@@ -20,20 +20,28 @@ http::Route get(std::string pattern, std::string event, std::vector<http::Client
 
 }  // namespace
 
-Operations::Operations(std::shared_ptr<const keyring::Keys> keys, keyring::Keyring& keyring, ledger::Ledger& ledger, store::Store& store,
-                       std::shared_ptr<prometheus::Registry> metrics, const std::atomic<bool>& draining)
-    : keys_(std::move(keys)), keyring_(keyring), ledger_(ledger), store_(store), metrics_(std::move(metrics)), draining_(draining) {}
+Operations::Operations(std::shared_ptr<const keyring::Keys> keys, keyring::Keyring& keyring, ledger::Ledger& ledger,
+                       store::Store& store, std::shared_ptr<prometheus::Registry> metrics,
+                       const std::atomic<bool>& draining)
+    : keys_(std::move(keys)),
+      keyring_(keyring),
+      ledger_(ledger),
+      store_(store),
+      metrics_(std::move(metrics)),
+      draining_(draining) {}
 
 void Operations::add_routes(http::Router& router) {
   using Answer = boost::asio::awaitable<Result<http::Response>>;
-  router.add(get("/livez", "ops.livez", {}, [](http::Request&) -> Answer { co_return http::Response::text(200, "text/plain", "live\n"); }));
+  router.add(get("/livez", "ops.livez", {},
+                 [](http::Request&) -> Answer { co_return http::Response::text(200, "text/plain", "live\n"); }));
   router.add(get("/readyz", "ops.readyz", {http::ClientRole::operator_, http::ClientRole::auditor},
                  [this](http::Request&) -> Answer { co_return ready(); }));
-  router.add(get("/metrics", "ops.metrics", {http::ClientRole::operator_, http::ClientRole::auditor}, [this](http::Request&) -> Answer {
-    const auto families = metrics_->Collect();
-    auto text = prometheus::TextSerializer{}.Serialize(families);
-    co_return http::Response::text(200, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
-  }));
+  router.add(get("/metrics", "ops.metrics", {http::ClientRole::operator_, http::ClientRole::auditor},
+                 [this](http::Request&) -> Answer {
+                   const auto families = metrics_->Collect();
+                   auto text = prometheus::TextSerializer{}.Serialize(families);
+                   co_return http::Response::text(200, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
+                 }));
   router.add(get("/certs/{file}", "ops.certs", {},
                  [this](http::Request& request) -> Answer { co_return certificate(request.parameters.at("file")); }));
   router.add(get("/.well-known/jwks.json", "ops.jwks", {}, [this](http::Request&) -> Answer {
@@ -79,7 +87,8 @@ http::Response Operations::ready() const {
 Result<http::Response> Operations::certificate(const std::string& file) const {
   for (const auto& key : keys_->all()) {
     if (key.chain.empty() || key.kind == keyring::KeyKind::ue_ca) continue;
-    if (file.ends_with(pem_suffix) && key.certificate().sha256_hex() == file.substr(0, file.size() - pem_suffix.size())) {
+    if (file.ends_with(pem_suffix) &&
+        key.certificate().sha256_hex() == file.substr(0, file.size() - pem_suffix.size())) {
       std::string pem;
       for (const auto& certificate : key.chain) pem += certificate.pem();
       auto response = http::Response::text(200, "application/pem-certificate-chain", std::move(pem));
@@ -87,8 +96,9 @@ Result<http::Response> Operations::certificate(const std::string& file) const {
       return response;
     }
   }
-  return errors::make(Category::not_found, "certificate-unknown",
-                      "no signing certificate of this node has that SHA-256; expected /certs/<64 lower-case hex digits>.pem");
+  return errors::make(
+      Category::not_found, "certificate-unknown",
+      "no signing certificate of this node has that SHA-256; expected /certs/<64 lower-case hex digits>.pem");
 }
 
 }  // namespace avseal::service

@@ -1,22 +1,22 @@
 #pragma once
 
+#include <atomic>
+#include <memory>
+
+#include <prometheus/registry.h>
+
 #include "http/router.hpp"
 #include "keyring/keyring.hpp"
 #include "ledger/ledger.hpp"
 #include "store/store.hpp"
-
-#include <prometheus/registry.h>
-
-#include <atomic>
-#include <memory>
 
 namespace avseal::service {
 
 // What operators and every caller may read: /livez, /readyz, /metrics, /certs/{sha256}.pem, /.well-known/jwks.json.
 class Operations {
  public:
-  Operations(std::shared_ptr<const keyring::Keys> keys, keyring::Keyring& keyring, ledger::Ledger& ledger, store::Store& store,
-             std::shared_ptr<prometheus::Registry> metrics, const std::atomic<bool>& draining);
+  Operations(std::shared_ptr<const keyring::Keys> keys, keyring::Keyring& keyring, ledger::Ledger& ledger,
+             store::Store& store, std::shared_ptr<prometheus::Registry> metrics, const std::atomic<bool>& draining);
   void add_routes(http::Router& router);
 
  private:

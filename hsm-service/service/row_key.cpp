@@ -1,13 +1,12 @@
 #include "service/row_key.hpp"
 
-#include <fmt/format.h>
-
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
+#include <unistd.h>
+
+#include <fmt/format.h>
 
 namespace avseal::service {
 namespace {
@@ -24,7 +23,8 @@ Error key_error(const std::filesystem::path& file, std::string_view what) {
 Result<void> write_new(const std::filesystem::path& file, ByteView bytes) {
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (descriptor < 0) return key_error(file, fmt::format("cannot be made: {}", std::strerror(errno)));
-  const bool written = ::write(descriptor, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()) && ::fsync(descriptor) == 0;
+  const bool written =
+      ::write(descriptor, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()) && ::fsync(descriptor) == 0;
   ::close(descriptor);
   const int directory = ::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool synced = directory >= 0 && ::fsync(directory) == 0;
@@ -35,8 +35,8 @@ Result<void> write_new(const std::filesystem::path& file, ByteView bytes) {
 
 }  // namespace
 
-boost::asio::awaitable<Result<Secret>> load_row_key(keyring::Keyring& keyring, std::filesystem::path file, bool store_exists,
-                                                    keyring::Deadline deadline) {
+boost::asio::awaitable<Result<Secret>> load_row_key(keyring::Keyring& keyring, std::filesystem::path file,
+                                                    bool store_exists, keyring::Deadline deadline) {
   const auto aad = as_bytes(purpose);
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) {
@@ -49,7 +49,8 @@ boost::asio::awaitable<Result<Secret>> load_row_key(keyring::Keyring& keyring, s
     co_return std::move(*key);
   }
   if (store_exists) {
-    co_return key_error(file, "is missing, but the store exists; restore it, for the store's rows cannot be checked without it");
+    co_return key_error(
+        file, "is missing, but the store exists; restore it, for the store's rows cannot be checked without it");
   }
   auto key = Secret::random(key_size);
   auto wrapped = co_await keyring.wrap(key, aad, deadline);

@@ -1,22 +1,23 @@
 #include "service/service.hpp"
 
-#include "http/server.hpp"
-#include "keyring/workers.hpp"
-#include "service/log.hpp"
-#include "service/node.hpp"
-#include "service/row_key.hpp"
+#include <future>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
-
 #include <fmt/format.h>
 #include <prometheus/counter.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
-#include <future>
+#include "http/server.hpp"
+#include "keyring/workers.hpp"
+#include "service/log.hpp"
+#include "service/node.hpp"
+#include "service/row_key.hpp"
 
 namespace avseal::service {
 namespace {
@@ -37,7 +38,6 @@ class Control {
     thread_ = std::thread([this] { context_.run(); });
   }
   ~Control() {
-    work_.reset();
     context_.stop();
     thread_.join();
   }
@@ -66,25 +66,29 @@ class Control {
   std::thread thread_;
 };
 
-Result<std::unique_ptr<keyring::Workers>> spawn_workers(const Config& config, keyring::KeyringConfig& keyring, Control& control) {
+// Starts the workers of the configuration and tells the keyring their sockets.
+Result<std::unique_ptr<keyring::Workers>> spawn_workers(const Config& config, keyring::KeyringConfig& keyring,
+                                                        Control& control) {
   keyring::WorkersConfig workers;
   workers.socket_directory = config.socket_directory;
-  for (const auto& spawn : config.spawn) {
-    workers.tokens.push_back({spawn.token, spawn.worker_config, spawn.count});
-  }
+  workers.tokens = config.spawn;
   AVSEAL_TRY(auto running, keyring::Workers::start(std::move(workers), control.context()));
-  for (auto& token : keyring.tokens) {
-    for (const auto& socket : running->sockets(token.name)) token.sockets.push_back(socket);
+  for (const auto& spawn : config.spawn) {
+    for (auto& token : keyring.tokens) {
+      if (token.name == spawn.name) token.sockets = running->sockets(spawn.name);
+    }
   }
   return running;
 }
 
-Result<std::shared_ptr<store::Store>> open_store(const Config& config, Node& node, const Clock& clock, prometheus::Registry& metrics) {
+Result<std::shared_ptr<store::Store>> open_store(const Config& config, Node& node, const Clock& clock,
+                                                 prometheus::Registry& metrics) {
   const bool exists = std::filesystem::exists(config.store_file);
   const auto deadline = std::chrono::steady_clock::now() + start_limit;
-  auto loaded = boost::asio::co_spawn(node.context(), load_row_key(node.keyring(), config.row_key_file, exists, deadline),
-                                      boost::asio::use_future)
-                    .get();
+  auto loaded =
+      boost::asio::co_spawn(node.context(), load_row_key(node.keyring(), config.row_key_file, exists, deadline),
+                            boost::asio::use_future)
+          .get();
   if (!loaded) return loaded.error();
   return store::Store::open(config.store_file, std::move(*loaded), clock, metrics);
 }
@@ -97,6 +101,28 @@ Result<std::unique_ptr<http::Server>> listen(Shared& shared, std::vector<std::un
     routers.push_back(&node->router());
   }
   return http::Server::listen(shared.config.server, std::move(contexts), std::move(routers), *shared.metrics);
+}
+
+// Forgets staged content that nobody published, for as long as its io thread runs.
+boost::asio::awaitable<void> expire_staged(const dac::Config& config, store::Avatars& avatars, Clock clock) {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  for (;;) {
+    timer.expires_after(10min);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    auto expired = co_await dac::expire_staged(config, avatars, to_unix(clock()));
+    if (!expired)
+      spdlog::warn("event=expire-staged-failed reason={} detail={}", expired.error().reason,
+                   log_value(expired.error().detail));
+  }
+}
+
+// Before the first request: deletes what an interrupted upload left.
+Result<void> clear_avatars(const dac::Config& config, store::Avatars& avatars, Node& node) {
+  auto removed =
+      boost::asio::co_spawn(node.context(), dac::remove_orphans(config, avatars), boost::asio::use_future).get();
+  if (!removed) return removed.error();
+  boost::asio::co_spawn(node.context(), expire_staged(config, avatars, system_clock_now), boost::asio::detached);
+  return {};
 }
 
 }  // namespace
@@ -116,11 +142,13 @@ Result<void> run(Config config) {
     AVSEAL_TRY(auto signing, signing::Shared::create(*shared.config.signing, shared.clock));
     shared.signing = std::move(signing);
   }
+  if (shared.config.enrollment)
+    shared.enrolment_limiter = std::make_unique<enrollment::RateLimiter>(*shared.config.enrollment);
   AVSEAL_TRY(shared.ledger, ledger::Ledger::open(shared.config.ledger, shared.clock, *shared.metrics));
 
   Control control;
   auto keyring_config = shared.config.keyring;
-  AVSEAL_TRY(auto workers, spawn_workers(shared.config, keyring_config, control));
+  AVSEAL_TRY(const auto workers, spawn_workers(shared.config, keyring_config, control));
 
   std::shared_ptr<store::Store> store;
   std::vector<std::unique_ptr<Node>> nodes;
@@ -133,6 +161,9 @@ Result<void> run(Config config) {
   shared.ledger->use_subject_keys(store->subject_keys());
   for (auto& node : nodes) {
     AVSEAL_CHECK(node->add_roles(*store));
+  }
+  if (shared.config.dac) {
+    AVSEAL_CHECK(clear_avatars(*shared.config.dac, store->avatars(), *nodes.front()));
   }
   AVSEAL_TRY(auto server, listen(shared, nodes));
   spdlog::info("event=ready address={} port={} threads={}", shared.config.server.address, server->port(), nodes.size());
@@ -150,7 +181,6 @@ Result<void> run(Config config) {
   nodes.clear();
   shared.ledger->close();
   store->close();
-  workers.reset();
   spdlog::info("event=stopped");
   return {};
 }

@@ -1,19 +1,20 @@
 #pragma once
 
+#include <atomic>
+#include <memory>
+#include <optional>
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/registry.h>
+
+#include "enrollment/rate_limiter.hpp"
 #include "http/client_table.hpp"
 #include "keyring/keys.hpp"
 #include "ledger/ledger.hpp"
 #include "service/config.hpp"
 #include "signing/role.hpp"
 #include "tokens/clock.hpp"
-
-#include <prometheus/counter.h>
-#include <prometheus/family.h>
-#include <prometheus/registry.h>
-
-#include <atomic>
-#include <memory>
-#include <optional>
 
 namespace avseal::service {
 
@@ -25,6 +26,7 @@ struct Shared {
   std::shared_ptr<prometheus::Registry> metrics;
   std::shared_ptr<ledger::Ledger> ledger;
   std::optional<signing::Shared> signing;                       // with the signing role
+  std::unique_ptr<enrollment::RateLimiter> enrolment_limiter;   // with the enrollment role
   prometheus::Family<prometheus::Counter>* refusals = nullptr;  // avseal_refusals_total{event, reason}
   Clock clock = system_clock_now;
   std::atomic<bool> draining{false};

@@ -48,7 +48,8 @@ Result<std::int64_t> TomlReader::integer(std::string_view key, std::int64_t leas
   return *value;
 }
 
-Result<std::int64_t> TomlReader::integer_or(std::string_view key, std::int64_t fallback, std::int64_t least, std::int64_t most) {
+Result<std::int64_t> TomlReader::integer_or(std::string_view key, std::int64_t fallback, std::int64_t least,
+                                            std::int64_t most) {
   if (!has(key)) return take(key), Result<std::int64_t>(fallback);
   return integer(key, least, most);
 }

@@ -1,9 +1,5 @@
 #pragma once
 
-#include "tokens/result.hpp"
-
-#include <toml++/toml.h>
-
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -11,10 +7,14 @@
 #include <string>
 #include <vector>
 
+#include <toml++/toml.h>
+
+#include "tokens/result.hpp"
+
 namespace avseal::service {
 
-// Reads one TOML table whose members are all known. Errors are "configuration-invalid" and begin with file:line. Paths are taken from the
-// directory of the file.
+// Reads one TOML table whose members are all known. Errors are "configuration-invalid" and begin with file:line. Paths
+// are taken from the directory of the file.
 class TomlReader {
  public:
   TomlReader(const toml::table& table, const std::filesystem::path& file, std::string name)

@@ -28,7 +28,7 @@ class Ue:
         self.tcti = tpm.tcti(tpm_directory or site.tpm)
 
     def run(self, command, *arguments, check=True, stdin=None):
-        done = subprocess.run([self.site.bin / "avseal-ue", command, "--tcti", self.tcti, "--state", self.state, *map(str, arguments)],
+        done = subprocess.run([self.site.bin / "avseal-ue", "--tcti", self.tcti, "--state", self.state, command, *map(str, arguments)],
                               capture_output=True, text=True, input=stdin)
         if check and done.returncode != 0:
             raise RuntimeError(f"avseal-ue {command} failed: {done.stderr.strip()}")

@@ -64,6 +64,12 @@ class Pki:
             "basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature", "extendedKeyUsage=serverAuth",
             "subjectAltName=DNS:localhost,IP:127.0.0.1"])
 
+    def issue_node(self, name, ca, alternative_name):
+        """Of a network function that is both client and server, on this machine."""
+        return self.issue(name, ca, name, [
+            "basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature", "extendedKeyUsage=clientAuth,serverAuth",
+            f"subjectAltName={alternative_name},DNS:localhost,IP:127.0.0.1"])
+
     def issue_client(self, name, ca, alternative_name, days=365):
         """alternative_name as openssl writes it: DNS:host or URI:urn:uuid:..."""
         return self.issue(name, ca, name, [

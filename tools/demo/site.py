@@ -130,11 +130,12 @@ class Site:
         p.root("operator-ca", "avseal demo operator CA")
         p.root("ue-root", "avseal demo UE root CA")
         p.issue_server("server", "tls-ca")
-        p.issue_server("xr-as-server", "tls-ca")
         p.issue_server("mf-server", "tls-ca")
         for client in CLIENTS:
-            name = f"URI:urn:uuid:{self.identifier(client)}" if client.startswith("xr-as") else f"DNS:{client}.a.example"
-            p.issue_client(client, "tls-ca", name)
+            if client.startswith("xr-as"):
+                p.issue_node(client, "tls-ca", f"URI:urn:uuid:{self.identifier(client)}")
+            else:
+                p.issue_client(client, "tls-ca", f"DNS:{client}.a.example")
         p.sign_request("avatar-id", self.request_of("avatar-id", "avatar-id signer"), "stir-ca",
                        pki.stir_extensions(["a.example"], "17035550000", 10000))
         for label in ("avatar-metadata", "access-token", "ledger"):

@@ -1,0 +1,158 @@
+"""docs/api/openapi.yaml against real requests and answers: every operation is called, and everything said is in the description."""
+
+import base64
+import hashlib
+import pathlib
+import time
+import uuid
+
+import jsonschema
+import pytest
+import yaml
+
+from demo import call, curl, site as demo_site
+from support.software_ue import SoftwareUe, request
+from support import jose
+
+DOCUMENT = yaml.safe_load((pathlib.Path(__file__).parents[2] / "docs" / "api" / "openapi.yaml").read_text())
+SEEN = set()
+
+
+def operation(method, template):
+    found = DOCUMENT["paths"][template][method.lower()]
+    SEEN.add(found["operationId"])
+    return found
+
+
+def resolve(node):
+    while isinstance(node, dict) and "$ref" in node:
+        target = DOCUMENT
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def conforms(value, schema):
+    jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
+
+
+def check(client, method, template, path, status, json_body=None, form=None, **options):
+    described = operation(method, template)
+    if json_body is not None or form is not None:
+        media = "application/json" if form is None else "application/x-www-form-urlencoded"
+        conforms(json_body if form is None else form, described["requestBody"]["content"][media]["schema"])
+    answer = client.request(method, path, json_body=json_body, form=form, **options)
+    assert answer.status == status, f"{method} {path}: {answer.status} {answer.text}"
+    responses = described["responses"]
+    response = resolve(responses.get(str(answer.status), responses.get("default")))
+    assert response is not None, f"{method} {template} describes no {answer.status}"
+    if "content" in response:
+        media = answer.headers["content-type"].split(";")[0].strip()
+        content = response["content"].get(media, response["content"].get("*/*"))
+        assert content is not None, f"{method} {template}: {media} is not described for {answer.status}"
+        if "schema" in content:
+            conforms(answer.json(), content["schema"])
+    else:
+        assert answer.body == b""
+    assert answer.headers["x-request-id"]
+    return answer
+
+
+@pytest.fixture(scope="module")
+def clients(site):
+    return {name: curl.client_of(site, name) for name in demo_site.CLIENTS} | {"nobody": curl.nobody(site)}
+
+
+def test_every_operation(site, clients):
+    impu, avatar = call.path_segment(demo_site.ALICE), call.path_segment(demo_site.AVATAR)
+    operator, ims_as, feeder, xr_as, nobody = (clients[name] for name in ("operator", "ims-as", "feeder", "xr-as", "nobody"))
+
+    document = {"avatars": [{"applications": [demo_site.APPLICATION], "id": demo_site.AVATAR}]}
+    at = ("/subscriptions/v1/{impu}", f"/subscriptions/v1/{impu}")
+    check(operator, "GET", *at, 404)
+    check(operator, "PUT", *at, 201, json_body=document)
+    check(operator, "PUT", *at, 200, json_body=document)
+    check(ims_as, "GET", *at, 200)
+    check(ims_as, "GET", "/subscriptions/v1/{impu}/avatars", f"/subscriptions/v1/{impu}/avatars?app={demo_site.APPLICATION}", 200)
+    check(feeder, "GET", *at, 403)
+
+    content = call.sample_avatar(1000)
+    digest = {"Content-Type": "model/gltf-binary", "Content-Digest": call.content_digest(content)}
+    at_content = ("/dac/v1/avatars/{avatarId}/content", f"/dac/v1/avatars/{avatar}/content")
+    check(feeder, "PUT", *at_content, 201, data=content, headers=digest)
+    check(feeder, "PUT", *at_content, 200, data=content, headers=digest)
+    at_avatar = ("/dac/v1/avatars/{avatarId}", f"/dac/v1/avatars/{avatar}")
+
+    publication = {"owner": demo_site.ALICE, "contentDigest": "sha-256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()}
+    check(feeder, "GET", *at_avatar, 404)
+    check(feeder, "PUT", *at_avatar, 428, json_body=publication)
+    check(feeder, "PUT", *at_avatar, 201, json_body=publication, headers={"If-None-Match": "*"})
+    check(feeder, "PUT", *at_avatar, 412, json_body=publication, headers={"If-None-Match": "*"})
+    assert check(feeder, "GET", *at_avatar, 200).headers["etag"] == '"1"'
+    check(clients["feeder-b"], "GET", *at_avatar, 403)
+
+    code = check(operator, "POST", "/enrollment/v1/codes", "/enrollment/v1/codes", 201, json_body={"impu": demo_site.ALICE}).json()["code"]
+    simple = ("/enrollment/v1/simple", "/enrollment/v1/simple")
+    check(nobody, "POST", *simple, 201, json_body={"code": code, "csr": request(jose.new_key())})
+    check(nobody, "POST", *simple, 401, json_body={"code": code, "csr": request(jose.new_key())})
+    check(nobody, "GET", "/.well-known/est/cacerts", "/.well-known/est/cacerts", 200)
+
+    ue = SoftwareUe(site)
+    sign = ("/stir/v1/signing", "/stir/v1/signing")
+    wish = call.signing_request(ue.fingerprint())
+    identity = call.identity_of(check(ims_as, "POST", *sign, 200, json_body=wish))
+    check(ims_as, "POST", *sign, 400, data=b"{", headers={"Content-Type": "application/json"})
+    check(ims_as, "POST", *sign, 415, data=b"{}", headers={"Content-Type": "text/plain"})
+    check(xr_as, "POST", *sign, 403, json_body=wish)
+    check(nobody, "POST", *sign, 401, json_body=wish)
+    verify = ("/stir/v1/verification", "/stir/v1/verification")
+    check(ims_as, "POST", *verify, 200, json_body=call.verification_request(identity, ue.fingerprint()))
+    check(ims_as, "POST", *verify, 200, json_body=call.verification_request(identity, ue.fingerprint(), origin="sip:eve@a.example"))
+    check(ims_as, "PUT", "/calls/v1/{origid}", f"/calls/v1/{uuid.uuid4()}", 204, json_body={"state": "accepted"})
+
+    token_at = ("/oauth2/token", "/oauth2/token")
+    form = call.token_form(site, identity, ue.token())
+    access_token = check(xr_as, "POST", *token_at, 200, form=form).json()["access_token"]
+    check(xr_as, "POST", *token_at, 400, form={**form, "scope": "other"})
+    capif_at = ("/capif-security/v1/securities/{securityId}/token", "/capif-security/v1/securities/sec-1/token")
+    capif = {"grant_type": "client_credentials", "client_id": "xr-as-1", "signed_avatar_id": identity, "ue_token": ue.token(iat=int(time.time()) - 1),
+             "application_id": demo_site.APPLICATION}
+    check(xr_as, "POST", *capif_at, 200, form=capif)
+    check(xr_as, "POST", *capif_at, 401, form={**capif, "client_id": "somebody"})
+
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    check(xr_as, "GET", "/dac/v1/avatars/{avatarId}/metadata", f"/dac/v1/avatars/{avatar}/metadata", 200, headers=bearer)
+    check(xr_as, "GET", *at_content, 200, headers=bearer)
+    check(xr_as, "GET", *at_content, 206, headers={**bearer, "Range": "bytes=0-9"})
+    check(xr_as, "GET", *at_content, 416, headers={**bearer, "Range": "bytes=100000-"})
+    check(xr_as, "GET", *at_content, 401)
+
+    device = jose.b64url(hashlib.sha256(ue.der).digest())
+    check(operator, "POST", "/enrollment/v1/devices/{x5t}/revoke", f"/enrollment/v1/devices/{device}/revoke", 204)
+    check(feeder, "DELETE", *at_avatar, 204, headers={"If-Match": '"1"'})
+    check(operator, "DELETE", *at, 204)
+
+    jwks = check(nobody, "GET", "/.well-known/jwks.json", "/.well-known/jwks.json", 200).json()["keys"]
+    assert {key["kid"] for key in jwks} >= {jose.parts(access_token)[0]["kid"]}
+    certificate = jose.parts(identity.split(";")[0])[0]["x5u"].rpartition("/")[2]
+    check(nobody, "GET", "/certs/{sha256}.pem", f"/certs/{certificate}", 200)
+    check(nobody, "GET", "/certs/{sha256}.pem", "/certs/00.pem", 404)
+    check(nobody, "GET", "/livez", "/livez", 200)
+    check(operator, "GET", "/readyz", "/readyz", 200)
+    check(clients["auditor"], "GET", "/metrics", "/metrics", 200)
+    check(nobody, "GET", "/metrics", "/metrics", 401)
+
+    described = {op["operationId"] for path in DOCUMENT["paths"].values() for method, op in path.items() if method != "parameters"}
+    assert described == SEEN
+
+
+def test_unknown_route_and_method(clients):
+    assert clients["operator"].get("/nothing").status == 404
+    answer = clients["operator"].delete("/livez")
+    assert answer.status == 405 and "GET" in answer.headers["allow"]
+
+
+def test_http11_answers_the_same(site):
+    old = curl.client_of(site, "operator", http="--http1.1")
+    assert old.get("/readyz").status == 200
