@@ -54,8 +54,10 @@ Result<TnRange> read_range(ByteView bytes) {
   TnRange range;
   AVSEAL_TRY(range.start, take_number(content));
   AVSEAL_TRY(const ByteView count, take_universal(content, V_ASN1_INTEGER));
-  if (count.empty() || count.size() > 7 || (count.front() & 0x80U) != 0)
-    return malformed("expected a count of 2 or more");
+  const bool minimal = count.size() < 2 || count[0] != 0 || count[1] >= 0x80;
+  if (count.empty() || count.size() > 7 || (count[0] & 0x80U) != 0 || !minimal) {
+    return malformed("expected a count of 2 or more in DER, found another integer");
+  }
   range.count = 0;
   for (const std::uint8_t byte : count) range.count = range.count * 256 + byte;
   if (range.count < 2 || !bytes.empty() || !content.empty()) {
