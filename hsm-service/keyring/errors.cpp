@@ -79,12 +79,12 @@ Error wrapped_key_malformed(std::string_view why) {
   return make(Category::invalid, "wrapped-key-malformed", fmt::format("a wrapped data key: {}", why));
 }
 
-Error worker_unusable(std::string_view worker, std::string_view why) {
-  return make(Category::unavailable, "worker-unusable", fmt::format("worker {}: {}", worker, why));
+Error worker_unusable(std::string why) {
+  return make(Category::unavailable, "worker-unusable", std::move(why));
 }
 
 Error workers_start(std::string_view why) {
-  return make(Category::unavailable, "workers-start", fmt::format("avseal-tokend did not start: {}", why));
+  return make(Category::unavailable, "workers-start", fmt::format("an HSM worker did not start: {}", why));
 }
 
 }  // namespace avseal::keyring::errors

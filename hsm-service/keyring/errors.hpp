@@ -26,7 +26,7 @@ Error deadline(std::string_view key);                           // "deadline"
 Error wrapped_key_malformed(std::string_view why);
 
 // A worker.
-Error worker_unusable(std::string_view worker, std::string_view why);  // "worker-unusable"
-Error workers_start(std::string_view why);                             // "workers-start"
+Error worker_unusable(std::string why);     // "worker-unusable"
+Error workers_start(std::string_view why);  // "workers-start"
 
 }  // namespace avseal::keyring::errors

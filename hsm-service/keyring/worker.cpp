@@ -76,7 +76,7 @@ void Worker::close() {
   const bool was_ready = ready_;
   timer_.cancel();
   close_socket();
-  if (was_ready) lost(errors::worker_unusable(name(), "closed"));
+  if (was_ready) lost(errors::worker_unusable("closed"));
 }
 
 void Worker::close_socket() {
@@ -88,7 +88,7 @@ void Worker::close_socket() {
 asio::awaitable<Result<void>> Worker::connect(std::shared_ptr<Pool> keep) {
   const asio::local::stream_protocol::endpoint endpoint(address_.socket.string());
   const auto [ec] = co_await socket_.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-  if (ec) co_return errors::worker_unusable(name(), "connecting failed: " + ec.message());
+  if (ec) co_return errors::worker_unusable("connecting failed: " + ec.message());
   timer_.expires_after(hello_limit);
   timer_.async_wait([this, keep, epoch = epoch_](boost::system::error_code timer_ec) {
     if (!timer_ec && epoch == epoch_ && !ready_) close_socket();
@@ -96,7 +96,7 @@ asio::awaitable<Result<void>> Worker::connect(std::shared_ptr<Pool> keep) {
   auto hello = co_await exchange_hellos();
   timer_.cancel();
   if (!hello) co_return hello.error();
-  if (closed_) co_return errors::worker_unusable(name(), "closed");
+  if (closed_) co_return errors::worker_unusable("closed");
   accept(std::move(*hello));
   co_return Result<void>{};
 }
@@ -107,24 +107,23 @@ asio::awaitable<Result<tokend::ServerHello>> Worker::exchange_hellos() {
   tokend::append_client_hello(hello, {});
   const auto [write_ec, written] =
       co_await asio::async_write(socket_, asio::buffer(hello), asio::as_tuple(asio::use_awaitable));
-  if (write_ec)
-    co_return errors::worker_unusable(name(), "its connection ended before its hello: " + write_ec.message());
+  if (write_ec) co_return errors::worker_unusable("its connection ended before its hello: " + write_ec.message());
   for (;;) {
     AVSEAL_CO_TRY(const auto body, reader_->next());
     if (body) {
       AVSEAL_CO_TRY(auto answer, tokend::decode_server_hello(*body));
       if (answer.version != tokend::protocol_version) {
-        co_return errors::worker_unusable(name(),
-                                          fmt::format("it speaks protocol version {}, expected {}: install the same "
-                                                      "release of avseald and avseal-tokend",
-                                                      answer.version, tokend::protocol_version));
+        co_return errors::worker_unusable(
+            fmt::format("it speaks protocol version {}, expected {}: install the same "
+                        "release of avseald and avseal-tokend",
+                        answer.version, tokend::protocol_version));
       }
       co_return answer;
     }
     const auto room = reader_->prepare();
     const auto [ec, size] =
         co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), asio::as_tuple(asio::use_awaitable));
-    if (ec) co_return errors::worker_unusable(name(), "its connection ended before its hello: " + ec.message());
+    if (ec) co_return errors::worker_unusable("its connection ended before its hello: " + ec.message());
     reader_->commit(size);
   }
 }
@@ -170,7 +169,7 @@ asio::awaitable<Error> Worker::serve() {
     const auto room = reader_->prepare();
     const auto [ec, size] =
         co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), asio::as_tuple(asio::use_awaitable));
-    if (ec) co_return errors::worker_unusable(name(), ec.message());
+    if (ec) co_return errors::worker_unusable(ec.message());
     reader_->commit(size);
   }
 }
@@ -187,7 +186,7 @@ Result<void> Worker::take_reply(ByteView body) {
   AVSEAL_TRY(auto reply, tokend::decode_reply(body));
   const std::size_t slot = reply.id & 0xffff;
   if (slot >= entries_.size() || entries_[slot].id != reply.id) {
-    return errors::worker_unusable(name(), "it answered a request that was not asked");
+    return errors::worker_unusable("it answered a request that was not asked");
   }
   Entry& entry = entries_[slot];
   Request* request = entry.request;

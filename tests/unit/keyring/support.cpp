@@ -51,6 +51,10 @@ Bytes SoftKey::sign(ByteView input) const {
 }
 
 std::string SoftKey::certificate_pem(const CertificateOptions& options) const {
+  return certificate_pem_for(public_key(), options);
+}
+
+std::string SoftKey::certificate_pem_for(const tokens::PublicKey& subject, const CertificateOptions& options) const {
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 4711);
@@ -59,7 +63,7 @@ std::string SoftKey::certificate_pem(const CertificateOptions& options) const {
   X509_NAME* name = X509_get_subject_name(certificate);
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("signer"), -1, -1, 0);
   X509_set_issuer_name(certificate, name);
-  X509_set_pubkey(certificate, key_.get());
+  X509_set_pubkey(certificate, subject.native());
   extend(certificate, NID_basic_constraints, options.ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
   extend(certificate, NID_key_usage, options.digital_signature ? "critical,digitalSignature" : "critical,keyAgreement");
   if (options.ue_eku) extend(certificate, NID_ext_key_usage, std::string(tokens::ue_eku_oid).c_str());

@@ -58,6 +58,8 @@ class SoftKey {
   Bytes sign(ByteView input) const;  // r || s
   tokens::PublicKey public_key() const { return tokens::PublicKey(key_); }
   std::string certificate_pem(const CertificateOptions& options = {}) const;
+  // A certificate for another key, which this one signs.
+  std::string certificate_pem_for(const tokens::PublicKey& subject, const CertificateOptions& options = {}) const;
   std::string public_pem() const;
 
  private:

@@ -130,7 +130,7 @@ TEST_F(WorkersTest, PermanentFailureStopsTheStartWithItsLastLine) {
   const auto started = start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().reason, "workers-start");
-  EXPECT_EQ(started.error().detail, "avseal-tokend did not start: the PIN of token \"hsm\" is wrong");
+  EXPECT_EQ(started.error().detail, "an HSM worker did not start: the PIN of token \"hsm\" is wrong");
   EXPECT_EQ(starts(1), 1U) << "tried once";
   EXPECT_EQ(starts(2), 0U) << "the second is not tried at all";
 }
