@@ -329,7 +329,9 @@ asio::awaitable<void> H1Session::run() {
     if (!request.refusal.empty()) site_->metrics.refused(request.refusal);
     site_->metrics.answered(request.route, response.status, steady_clock::now() - begun);
     if (closed_) break;
-    keep = parser_->is_done() && parser_->keep_alive() && !draining_;
+    const bool malformed =
+        error && (error->category == Category::bad_request || error->category == Category::header_too_large);
+    keep = parser_->is_done() && parser_->keep_alive() && !draining_ && !malformed;
     keep = co_await write(request, std::move(response), keep) && keep;
     over_ = !keep;
   }
