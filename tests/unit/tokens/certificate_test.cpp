@@ -248,9 +248,10 @@ TEST_F(TrustTest, time_is_the_callers) {
 
 TEST_F(TrustTest, unknown_critical_extension_is_refused) {
   CertificateOptions options;
-  options.key_usage = "critical,digitalSignature";
-  options.san = "critical,URI:sip:a@b";
+  options.extensions = {{"2.25.42", hex("0500")}};
   EXPECT_EQ(verdict(root.anchors().verify(root.issue(key.public_key(), options), {}, now)), "ok");
+  options.critical_extensions = true;
+  EXPECT_EQ(verdict(root.anchors().verify(root.issue(key.public_key(), options), {}, now)), "certificate-untrusted");
 }
 
 TEST_F(TrustTest, crls_revoke_and_must_exist_for_the_issuer) {

@@ -26,11 +26,11 @@ void add_extension(X509* x509, X509* issuer, int nid, const std::string& value) 
   X509_EXTENSION_free(extension);
 }
 
-void add_raw_extension(X509* x509, const std::string& oid, const Bytes& der) {
+void add_raw_extension(X509* x509, const std::string& oid, const Bytes& der, bool critical) {
   const ssl::Object object(OBJ_txt2obj(oid.c_str(), 1));
   ASN1_OCTET_STRING* value = ASN1_OCTET_STRING_new();
   ASN1_OCTET_STRING_set(value, der.data(), static_cast<int>(der.size()));
-  X509_EXTENSION* extension = X509_EXTENSION_create_by_OBJ(nullptr, object.get(), 0, value);
+  X509_EXTENSION* extension = X509_EXTENSION_create_by_OBJ(nullptr, object.get(), critical ? 1 : 0, value);
   X509_add_ext(x509, extension, -1);
   X509_EXTENSION_free(extension);
   ASN1_OCTET_STRING_free(value);
@@ -57,7 +57,8 @@ Certificate make(const PublicKey& key, const CertificateOptions& options, const 
   add_extension(x509.get(), authority, NID_subject_alt_name, options.san);
   add_extension(x509.get(), authority, NID_subject_key_identifier, "hash");
   add_extension(x509.get(), authority, NID_authority_key_identifier, "keyid");
-  for (const auto& [oid, der] : options.extensions) add_raw_extension(x509.get(), oid, der);
+  for (const auto& [oid, der] : options.extensions)
+    add_raw_extension(x509.get(), oid, der, options.critical_extensions);
   require(X509_sign(x509.get(), signer.native(), hash_of(signer)) > 0, "X509_sign");
   const Bytes der = ssl::to_der<const X509>(i2d_X509, x509.get());
   return Certificate::from_der(der).value();

@@ -36,6 +36,7 @@ struct CertificateOptions {
   std::string extended_key_usage;
   std::string san;
   std::vector<std::pair<std::string, Bytes>> extensions;  // OID, DER value
+  bool critical_extensions = false;
   UnixSeconds not_before = now - day;
   UnixSeconds not_after = now + day;
   long serial = 4711;
