@@ -20,25 +20,25 @@ std::string network_of(const std::string& address) {
 
 }  // namespace
 
-double RateLimiter::refilled(const Bucket& bucket, Time now) const {
-  const std::chrono::duration<double, std::ratio<60>> minutes = now - bucket.at;
-  return std::min<double>(config_.burst, bucket.attempts + minutes.count() * config_.attempts_per_minute);
-}
+RateLimiter::RateLimiter(const Config& config)
+    : interval_(
+          std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(60 / config.attempts_per_minute))),
+      credit_(interval_ * (std::max(config.burst, 1U) - 1)),
+      max_addresses_(config.max_addresses) {}
 
 bool RateLimiter::admit(const std::string& address, Time now) {
   auto network = network_of(address);
   const std::lock_guard lock(mutex_);
-  auto found = buckets_.find(network);
-  if (found == buckets_.end()) {
-    if (buckets_.size() >= config_.max_addresses)
-      std::erase_if(buckets_, [&](const auto& entry) { return refilled(entry.second, now) >= config_.burst; });
-    if (buckets_.size() >= config_.max_addresses) return false;
-    found = buckets_.emplace(std::move(network), Bucket{static_cast<double>(config_.burst), now}).first;
+  auto found = paid_until_.find(network);
+  if (found == paid_until_.end()) {
+    if (paid_until_.size() >= max_addresses_)
+      std::erase_if(paid_until_, [&](const auto& entry) { return entry.second <= now; });
+    if (paid_until_.size() >= max_addresses_) return false;
+    found = paid_until_.emplace(std::move(network), now).first;
   }
-  auto& bucket = found->second;
-  bucket = {refilled(bucket, now), now};
-  if (bucket.attempts < 1) return false;
-  bucket.attempts -= 1;
+  const auto start = std::max(found->second, now);
+  if (start - now > credit_) return false;
+  found->second = start + interval_;
   return true;
 }
 

@@ -19,6 +19,7 @@
 #include "keyring/keyring.hpp"
 #include "ledger/ledger.hpp"
 #include "store/store.hpp"
+#include "tokens/certificate_request.hpp"
 #include "tokens/digest.hpp"
 
 namespace avseal::test {
@@ -138,6 +139,10 @@ class SoftKeyring final : public keyring::Keyring {
   boost::asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const keyring::SigningKey& key, ByteView input,
                                              keyring::Deadline) override {
     if (failure) co_return *failure;
+    if (key.kind == keyring::KeyKind::ue_ca) {
+      constexpr std::int64_t month = 30 * 86'400;
+      AVSEAL_CO_CHECK(tokens::check_ue_tbs(input, key.certificate(), month));
+    }
     ++signatures;
     record(slot, {key.name, key.public_key.thumbprint(), "soft", ++sequence_, {}, "signed"});
     co_return sign_raw(private_keys_.at(key.name), input);
