@@ -108,15 +108,23 @@ std::unique_ptr<Worker> Worker::start(std::string tcti, Loader loader, WorkerLim
   state->tcti = std::move(tcti);
   state->loader = std::move(loader);
   state->limits = limits;
-  std::thread([state] { state->serve(); }).detach();
-  return std::unique_ptr<Worker>(new Worker(std::move(state)));
+  std::thread thread([state] { state->serve(); });
+  return std::unique_ptr<Worker>(new Worker(std::move(state), std::move(thread)));
 }
 
 Worker::~Worker() {
-  std::unique_lock lock(state_->mutex);
-  state_->stop = true;
-  state_->changed.notify_all();
-  state_->changed.wait_for(lock, std::chrono::seconds(5), [this] { return state_->ended; });
+  bool ended = false;
+  {
+    std::unique_lock lock(state_->mutex);
+    state_->stop = true;
+    state_->changed.notify_all();
+    ended = state_->changed.wait_for(lock, std::chrono::seconds(5), [this] { return state_->ended; });
+  }
+  if (ended) {
+    thread_.join();
+  } else {
+    thread_.detach();
+  }
 }
 
 Result<Bytes> Worker::run(Job job) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <thread>
 
 #include "tpm/keys.hpp"
 
@@ -38,8 +39,9 @@ class Worker {
 
  private:
   struct State;
-  explicit Worker(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  Worker(std::shared_ptr<State> state, std::thread thread) : state_(std::move(state)), thread_(std::move(thread)) {}
   std::shared_ptr<State> state_;
+  std::thread thread_;
 };
 
 }  // namespace avseal::tpm

@@ -1,0 +1,21 @@
+// The files of a state directory: state.json, and the TPM structures of the key file.
+#include <cstdlib>
+
+#include "device/state.hpp"
+#include "tpm/structures.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const avseal::ByteView bytes(data, size);
+  if (const auto state = avseal::device::parse_state(avseal::as_text(bytes))) {
+    const auto again = avseal::device::parse_state(avseal::device::render_state(*state));
+    if (!again || again->srk_name != state->srk_name || again->ue_key_name != state->ue_key_name) std::abort();
+  }
+  if (const auto blob = avseal::tpm::unmarshal_key_blob(bytes)) {
+    const auto again = avseal::tpm::marshal(*blob);
+    if (!again || again->size() != size) std::abort();
+    (void)avseal::tpm::name_of(blob->public_area);
+    (void)avseal::tpm::public_key_of(blob->public_area);
+    (void)avseal::tpm::matches_template(blob->public_area, avseal::tpm::ue_key_template());
+  }
+  return 0;
+}
