@@ -158,9 +158,11 @@ asio::awaitable<Result<Bytes>> PooledKeyring::wrap_with(std::shared_ptr<Pool> po
   auto answer = co_await ask(pool, tokend::FrameType::wrap, *key, data_key.reveal(), aad, deadline);
   if (!answer) co_return answer.error();
   const auto& name = pool->key(*key).name;
-  Bytes wrapped{wrapped_form, static_cast<std::uint8_t>(name.size())};
-  wrapped.insert(wrapped.end(), name.begin(), name.end());
-  wrapped.insert(wrapped.end(), answer->value.begin(), answer->value.end());
+  Bytes wrapped(2 + name.size() + answer->value.size());
+  wrapped[0] = wrapped_form;
+  wrapped[1] = static_cast<std::uint8_t>(name.size());
+  const auto end = std::copy(name.begin(), name.end(), wrapped.begin() + 2);
+  std::copy(answer->value.begin(), answer->value.end(), end);
   co_return wrapped;
 }
 
