@@ -55,7 +55,10 @@ Result<void> check_claims(const AccessTokenClaims& claims) {
   if (const auto id = check_avatar_id(claims.avatar_id); !id) return malformed(id.error());
   if (claims.ops.empty()) return malformed("expected at least one operation", "/avatar/ops");
   if (claims.version < 1) return malformed("expected a version of at least 1", "/avatar/ver");
-  if (claims.client_id.empty() || claims.jti.empty()) return malformed("expected client_id and jti, found one empty");
+  // Both end up in logs and on terminals.
+  if (!check_application_id(claims.client_id) || !check_application_id(claims.jti)) {
+    return malformed("expected client_id and jti of 1 to 255 printable ASCII characters", "/client_id");
+  }
   if (const auto x5t = Fingerprint::from_x5t(claims.cnf_x5t); !x5t) {
     return malformed("expected base64url of a SHA-256 digest", "/cnf/x5t#S256");
   }

@@ -247,6 +247,8 @@ TEST_F(AccessTokenTest, malformed_ones_are_refused) {
                                                                     {"1763930300", "\"1763930300\""},
                                                                     {"\"iss\":\"", "\"iss\":\"x"},
                                                                     {"\"id-1\"", "\"\""},
+                                                                    {"\"id-1\"", "\"\\u001b[2J\""},
+                                                                    {"xr-as-1", "\\u001b[2J"},
                                                                     {"\"scope\":\"ndac-avatar\"", "\"scope\":\"\""},
                                                                     {"ndac-avatar\"", "ndac-avatar \""},
                                                                     {"ndac-avatar", "a  b"},
