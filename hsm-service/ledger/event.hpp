@@ -18,8 +18,8 @@ struct Subject {
 
 // What is about to happen, known before it does.
 struct Event {
-  std::string type;  // "sign.avatar-id", "sign.shaken", "grant.access-token", "sign.avatar-metadata",
-                     // "issue.ue-certificate", "subscription.put", "avatar.publish", "call.state", "refusal", ...
+  std::string type;       // "sign.avatar-id", "sign.shaken", "grant.access-token", "sign.avatar-metadata",
+                          // "issue.ue-certificate", "subscription.put", "avatar.publish", "call.state", "refusal", ...
   std::string client;     // id in the client table; empty if not authenticated
   std::string actor_x5t;  // base64url SHA-256 of the client's TLS certificate
   std::string request_id;

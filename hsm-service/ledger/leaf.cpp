@@ -13,6 +13,8 @@ namespace avseal::ledger {
 namespace {
 
 constexpr std::size_t max_reason_size = 128;
+constexpr std::size_t max_keys_size = 30 * 1024;
+static_assert(max_event_size + max_keys_size + 1024 <= max_leaf_size);
 
 void append_string(std::string& out, std::string_view text) {
   const auto plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
@@ -84,16 +86,19 @@ EventText::EventText(const Event& event, std::string_view id, std::span<const Su
 
 LeafDraft EventText::finish(std::span<const KeyUse> uses, std::size_t omitted, Outcome outcome,
                             std::string_view reason) && {
-  std::string middle = ",";
-  if (!uses.empty()) {
-    middle += "\"keys\":[";
-    for (const auto& use : uses) {
-      append_use(middle, use);
-      middle += ',';
+  std::string keys;
+  for (const auto& use : uses) {
+    std::string text;
+    append_use(text, use);
+    if (keys.size() + text.size() >= max_keys_size) {
+      ++omitted;
+      continue;
     }
-    middle.back() = ']';
-    middle += ',';
+    keys += keys.empty() ? '[' : ',';
+    keys += text;
   }
+  std::string middle = ",";
+  if (!keys.empty()) middle += "\"keys\":" + keys + "],";
   if (omitted != 0) middle += fmt::format("\"keys_omitted\":{},", omitted);
   append_member(middle, "outcome", to_string(outcome));
   append_member(middle, "reason", reason.substr(0, max_reason_size));

@@ -15,7 +15,7 @@ std::unique_ptr<EnrolmentCodes> make_enrolment_codes(Database& database, const R
 std::unique_ptr<ReplayCache> make_replay_cache(Database& database);
 std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database);
 
-// Forgets replay entries and enrolment codes that expired well before now.
+// Forgets replay entries and enrolment codes that expired well before now, and calls of a week ago.
 Result<void> purge_expired(Connection& connection, UnixSeconds now);
 
 }  // namespace avseal::store

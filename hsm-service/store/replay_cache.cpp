@@ -5,9 +5,6 @@ namespace avseal::store {
 
 namespace {
 
-// Clocks of processes that share the file, and steps of one clock, stay well below.
-constexpr UnixSeconds purge_margin = 600;
-
 class SqliteReplayCache final : public ReplayCache {
  public:
   explicit SqliteReplayCache(Database& database) : database_(database) {}
@@ -43,12 +40,6 @@ Result<ReplayState> SqliteReplayCache::insert(Connection& c, const ReplayEntry& 
 }
 
 }  // namespace
-
-Result<void> purge_expired(Connection& connection, UnixSeconds now) {
-  AVSEAL_CHECK(connection.run("DELETE FROM enrolment_code WHERE expires < ?", now - purge_margin));
-  AVSEAL_CHECK(connection.run("DELETE FROM replay WHERE expires < ?", now - purge_margin));
-  return {};
-}
 
 std::unique_ptr<ReplayCache> make_replay_cache(Database& database) {
   return std::make_unique<SqliteReplayCache>(database);

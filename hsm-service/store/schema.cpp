@@ -53,6 +53,7 @@ CREATE TABLE call (
   changed_at INTEGER NOT NULL,
   seal BLOB NOT NULL
 ) STRICT;
+CREATE INDEX call_changed_at ON call (changed_at);
 CREATE TABLE device (
   certificate_x5t TEXT PRIMARY KEY NOT NULL,
   impu TEXT NOT NULL,

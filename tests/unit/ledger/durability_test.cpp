@@ -2,6 +2,7 @@
 #include <csignal>
 #include <sys/wait.h>
 
+#include "ledger/segment.hpp"
 #include "support.hpp"
 
 namespace avseal::ledger::test {
@@ -164,6 +165,8 @@ TEST_F(LedgerDurabilityTest, ShortenedOrGrownSegmentStopsIt) {
   auto ledger = open();
   ASSERT_TRUE(append(*ledger, event()));
   const auto file = segments().at(0);
+  const auto sealed = [&] { return read_file(file).ends_with(as_text(encode_seal(2))); };
+  ASSERT_TRUE(eventually(sealed));
   std::filesystem::resize_file(file, std::filesystem::file_size(file) + 1);
   const auto refused = append(*ledger, event());
   ASSERT_FALSE(refused);

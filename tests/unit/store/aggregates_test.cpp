@@ -158,6 +158,16 @@ TEST_F(CallStatesTest, EndIsFinal) {
   EXPECT_EQ((*run(calls.find("call-1")))->changed_at, 10);
 }
 
+TEST_F(CallStatesTest, AreForgottenAfterAWeek) {
+  ASSERT_TRUE(run(store->calls().put({"call-1", CallState::ended, "ims-as-1", *now})));
+  *now += 7 * 24 * 3600;
+  reopen();
+  EXPECT_TRUE(*run(store->calls().find("call-1")));
+  *now += 1;
+  reopen();
+  EXPECT_FALSE(*run(store->calls().find("call-1")));
+}
+
 class DevicesTest : public StoreTest {};
 
 TEST_F(DevicesTest, AreAddedOnceAndRevoked) {
@@ -198,6 +208,13 @@ TEST_F(EnrolmentCodesTest, ExpiredAndUnknownCodesAreRefusedAlike) {
   ASSERT_TRUE(run(codes.add({"hash-1", impu("sip:alice@a.example"), 1000})));
   EXPECT_EQ(run(codes.spend("hash-1", 1000)).error().reason, "enrolment-code-invalid");
   EXPECT_EQ(run(codes.spend("hash-2", 999)).error().reason, "enrolment-code-invalid");
+}
+
+TEST_F(EnrolmentCodesTest, ExpiredCodesAreForgotten) {
+  ASSERT_TRUE(run(store->enrolment_codes().add({"hash-1", impu("sip:alice@a.example"), *now})));
+  *now += 601;
+  reopen();
+  EXPECT_TRUE(run(store->enrolment_codes().add({"hash-1", impu("sip:alice@a.example"), *now})));
 }
 
 class ReplayCacheTest : public StoreTest {};

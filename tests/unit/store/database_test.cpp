@@ -1,7 +1,9 @@
 #include "store/database.hpp"
 
+#include <csignal>
 #include <fstream>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "store/schema.hpp"
 #include "support.hpp"
@@ -207,6 +209,49 @@ TEST_F(DatabaseTest, OneOfManyRacersWins) {
   EXPECT_EQ(winners(stores, reserve), 1);
   EXPECT_EQ(winners(stores, publish), 1);
   EXPECT_EQ(winners(stores, spend), 1);
+}
+
+// A child reserves tokens in a loop and tells each; whatever it told must be reserved after kill -9.
+[[noreturn]] void reserve_for_ever(const std::filesystem::path& file, int out) {
+  prometheus::Registry registry;
+  auto store = Store::open(file, Secret::random(32), system_clock_now, registry);
+  if (!store) ::_exit(1);
+  asio::io_context context;
+  asio::co_spawn(
+      context,
+      [](Store& in, int fd) -> asio::awaitable<void> {
+        for (std::uint32_t i = 0;; ++i) {
+          ReplayEntry entry{std::to_string(i), "client", "digest", 2'000'000'000};
+          const auto state = co_await in.replay_cache().reserve(std::move(entry));
+          if (!state || ::write(fd, &i, sizeof i) != sizeof i) ::_exit(1);
+        }
+      }(**store, out),
+      asio::detached);
+  context.run();
+  ::_exit(1);
+}
+
+TEST_F(DatabaseTest, WhatWasToldSurvivesKill) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) reserve_for_ever(file, pipe[1]);
+  ::close(pipe[1]);
+  std::uint32_t told = 0;
+  std::uint32_t count = 0;
+  while (::read(pipe[0], &told, sizeof told) == sizeof told) {
+    if (++count == 50) ::kill(child, SIGKILL);
+  }
+  ::close(pipe[0]);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  auto store = open();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto state = run(store->replay_cache().reserve({std::to_string(i), "client", "digest", 2'000'000'000}));
+    EXPECT_EQ(state->kind, ReplayState::Kind::same_request) << i;
+  }
 }
 
 TEST_F(DatabaseTest, OneSubjectHasOneKeyInAllProcesses) {
