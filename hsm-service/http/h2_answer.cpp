@@ -109,9 +109,14 @@ asio::awaitable<void> H2Session::pull(StreamPtr stream) {
   schedule_flush();
 }
 
-// A complete answer to an incomplete request: RFC 9113 section 8.1 asks the peer to stop sending, without error.
 void H2Session::sent_end(H2Stream& stream) {
-  if (!stream.body_complete) nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
+  stream.ended = true;
+  if (!stream.body_complete && stream.pipe) stop_peer(stream);
+}
+
+// A complete answer to an incomplete request: RFC 9113 section 8.1 asks the peer to stop sending, without error.
+void H2Session::stop_peer(H2Stream& stream) {
+  nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
 }
 
 }  // namespace avseal::http

@@ -24,6 +24,7 @@ namespace {
 constexpr std::size_t read_size = 16 * 1024;
 constexpr std::size_t write_batch = 64 * 1024;
 constexpr std::int32_t upload_window = 256 * 1024;  // per stream with a streamed body
+constexpr std::uint64_t discard_limit = 256 * 1024;
 constexpr std::int32_t connection_window = 1024 * 1024;
 
 }  // namespace
@@ -58,17 +59,21 @@ asio::awaitable<void> H2Session::run() {
     const std::size_t size =
         co_await tls_->async_read_some(asio::buffer(in_), asio::redirect_error(asio::use_awaitable, failed));
     if (failed || closed_) break;
-    const ssize_t taken = nghttp2_session_mem_recv(session_.get(), in_.data(), size);
-    if (taken < 0) {
-      site_->metrics.refused("h2-malformed");
-      nghttp2_session_terminate_session(session_.get(), NGHTTP2_PROTOCOL_ERROR);
-    }
-    launch_ready();
-    const Deadline expiry = next_expiry();
-    if (expiry < armed_) watch(expiry);
-    flush();
+    receive(ByteView(in_.data(), size));
   }
   abort();
+}
+
+void H2Session::receive(ByteView bytes) {
+  const ssize_t taken = nghttp2_session_mem_recv(session_.get(), bytes.data(), bytes.size());
+  if (taken < 0) {
+    site_->metrics.refused("h2-malformed");
+    nghttp2_session_terminate_session(session_.get(), NGHTTP2_PROTOCOL_ERROR);
+  }
+  launch_ready();
+  const Deadline expiry = next_expiry();
+  if (expiry < armed_) watch(expiry);
+  flush();
 }
 
 void H2Session::drain() {
@@ -198,7 +203,11 @@ void H2Session::data(H2Stream& stream, ByteView bytes) {
     return;
   }
   nghttp2_session_consume_stream(session_.get(), stream.id, bytes.size());
-  if (stream.launched) return;  // refused: the answer is on its way
+  if (stream.launched) {  // refused: a peer that reads the answer stops by itself
+    stream.discarded += bytes.size();
+    if (stream.ended && stream.discarded > discard_limit) stop_peer(stream);
+    return;
+  }
   std::string& body = stream.request.body;
   if (bytes.size() > stream.max_body - body.size()) {
     return refuse(stream, stream.max_body == 0 ? errors::body_unexpected() : errors::body_too_large(stream.max_body));

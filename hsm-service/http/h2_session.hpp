@@ -24,7 +24,9 @@ struct H2Stream {
   bool body_complete = false;
   bool launched = false;  // its answer is being made
   bool answered = false;  // and was submitted
+  bool ended = false;     // the whole answer was sent
   bool closed = false;
+  std::uint64_t discarded = 0;  // of a body that is not wanted
   std::uint64_t max_body = 0;
   std::shared_ptr<BodyPipe> pipe;  // BodyMode::stream
 
@@ -44,6 +46,7 @@ class H2Session final : public Session, public std::enable_shared_from_this<H2Se
   boost::asio::awaitable<void> run() override;
   void drain() override;
   void abort() override;
+  void receive(ByteView bytes);  // from the peer, decrypted
 
  private:
   using StreamPtr = std::shared_ptr<H2Stream>;
@@ -59,6 +62,7 @@ class H2Session final : public Session, public std::enable_shared_from_this<H2Se
   void closed(H2Stream& stream);
   void refuse(H2Stream& stream, Error error);
   void sent_end(H2Stream& stream);
+  void stop_peer(H2Stream& stream);
   void finish_drain();
   void launch_ready();
   boost::asio::awaitable<void> answer(StreamPtr stream);
