@@ -1,9 +1,9 @@
 // Both directions of the worker's socket: whatever decodes must encode to the same bytes.
-#include "tokend/protocol.hpp"
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+
+#include "tokend/protocol.hpp"
 
 using namespace avseal;
 

@@ -1,8 +1,8 @@
 #include "tokend/protocol.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 namespace avseal::tokend {
 namespace {
