@@ -13,7 +13,7 @@ namespace avseal::ledger {
 namespace {
 
 constexpr std::size_t max_reason_size = 128;
-constexpr std::size_t max_keys_size = 30 * 1024;
+constexpr std::size_t max_keys_size = 30'720;
 static_assert(max_event_size + max_keys_size + 1024 <= max_leaf_size);
 
 void append_string(std::string& out, std::string_view text) {

@@ -10,9 +10,9 @@
 
 namespace avseal::ledger {
 
-inline constexpr std::size_t max_leaf_size = 65535;       // an entry of a tile has a 16-bit length
-inline constexpr std::size_t max_event_size = 32 * 1024;  // leaves room for the uses of keys
-inline constexpr std::size_t max_key_uses = 64;           // of one leaf; more are only counted
+inline constexpr std::size_t max_leaf_size = 65535;    // an entry of a tile has a 16-bit length
+inline constexpr std::size_t max_event_size = 32'768;  // leaves room for the uses of keys
+inline constexpr std::size_t max_key_uses = 64;        // of one leaf; more are only counted
 
 // A leaf whose place is not known yet: the writer puts the index after `head` and the time after `middle`.
 struct LeafDraft {

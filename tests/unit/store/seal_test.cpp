@@ -144,16 +144,16 @@ TEST_F(SealTest, ForgedCallCannotBeChanged) {
   EXPECT_EQ(run(store->calls().put({"call-1", CallState::ended, "ims-as-1", 11})).error().reason, "store-row-forged");
 }
 
-TEST(RowBytesTest, BordersOfColumnsCount) {
-  RowBytes one("t");
-  one.add("ab").add("c");
-  RowBytes two("t");
-  two.add("a").add("bc");
-  EXPECT_NE(Bytes(one.bytes().begin(), one.bytes().end()), Bytes(two.bytes().begin(), two.bytes().end()));
-  RowBytes other_table("u");
-  other_table.add("ab").add("c");
-  EXPECT_NE(Bytes(one.bytes().begin(), one.bytes().end()),
-            Bytes(other_table.bytes().begin(), other_table.bytes().end()));
+Bytes bytes_of(const RowBytes& row) {
+  return {row.bytes().begin(), row.bytes().end()};
+}
+
+TEST(RowBytesTest, TableBordersAndKindsOfColumnsCount) {
+  const auto row = bytes_of(RowBytes("t").add("x").add("y"));
+  EXPECT_NE(row, bytes_of(RowBytes("t").add("xty"))) << "t begins a text column";
+  EXPECT_NE(row, bytes_of(RowBytes("t").add("xy").add("")));
+  EXPECT_NE(row, bytes_of(RowBytes("u").add("x").add("y")));
+  EXPECT_NE(row, bytes_of(RowBytes("t").add("x").add(ByteView(as_bytes("y")))));
 }
 
 }  // namespace
