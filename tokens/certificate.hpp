@@ -66,7 +66,8 @@ Result<void> check_signer_usage(const Certificate& certificate);
 // One of the anchor sets that never mix: stir, ue, tls, ek.
 class TrustAnchors {
  public:
-  // pem: one or more self-signed CA certificates of any key type; crl_pem: CRLs of those CAs or empty.
+  // pem: self-signed CA certificates of any key type, and intermediate ones below them, which only complete chains;
+  // crl_pem: CRLs of those CAs or empty.
   // With CRLs, the leaf's issuer must have one. Reason "trust-anchors-invalid".
   static Result<TrustAnchors> create(std::string_view pem, std::string_view crl_pem = {});
 

@@ -36,18 +36,21 @@ Result<void> add_anchors(X509_STORE* store, std::string_view pem) {
   const ssl::ErrorMark mark;
   const ssl::Bio bio = ssl::memory_bio(pem);
   std::size_t count = 0;
+  std::size_t roots = 0;
   for (;; ++count) {
     const ssl::X509Ptr anchor(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
     if (!anchor) break;
     const std::uint32_t flags = X509_get_extension_flags(anchor.get());
-    if ((flags & EXFLAG_INVALID) != 0 || (flags & EXFLAG_CA) == 0 || (flags & EXFLAG_SS) == 0) {
-      return unusable("expected self-signed CA certificates as trust anchors, found another certificate (number " +
+    if ((flags & EXFLAG_INVALID) != 0 || (flags & EXFLAG_CA) == 0) {
+      return unusable("expected CA certificates as trust anchors, found another certificate (number " +
                       std::to_string(count + 1) + ")");
     }
+    if ((flags & EXFLAG_SS) != 0) ++roots;
     if (X509_STORE_add_cert(store, anchor.get()) != 1) return unusable("a trust anchor cannot be added");
   }
   if (!ended_cleanly()) return unusable("expected PEM certificates, found a block that cannot be read");
   if (count == 0) return unusable("expected at least one PEM certificate (BEGIN CERTIFICATE), found none");
+  if (roots == 0) return unusable("expected at least one self-signed CA certificate, found only intermediate ones");
   return {};
 }
 

@@ -107,6 +107,8 @@ void Role::add_routes(http::Router& router) {
   publish.content_types = {"application/json"};
   router.add(std::move(publish));
 
+  router.add(route(Method::get, avatar, ClientRole::feeder, "dac.describe",
+                   [this](http::Request& request) { return get_avatar(request); }));
   router.add(route(Method::del, avatar, ClientRole::feeder, "dac.withdraw",
                    [this](http::Request& request) { return delete_avatar(request); }));
 
@@ -121,6 +123,14 @@ void Role::add_routes(http::Router& router) {
                        [this](http::Request& request) { return get_content(request); });
   content.error_form = with_challenge;
   router.add(std::move(content));
+}
+
+asio::awaitable<Result<http::Response>> Role::get_avatar(http::Request& request) {
+  auto found = co_await writable(request);
+  if (!found) co_return found.error();
+  if (!*found) co_return not_there("avatar-unknown", "expected an Avatar-id that was published");
+  if ((*found)->withdrawn) co_return not_there("avatar-withdrawn", "this avatar was withdrawn");
+  co_return describe(200, **found);
 }
 
 asio::awaitable<Result<std::optional<store::AvatarRecord>>> Role::writable(const http::Request& request) {

@@ -23,6 +23,7 @@ class Role {
  private:
   using Answer = boost::asio::awaitable<Result<http::Response>>;
   Answer put_content(http::Request& request);
+  Answer get_avatar(http::Request& request);
   Answer put_avatar(http::Request& request);
   Answer delete_avatar(http::Request& request);
   Answer get_metadata(http::Request& request);

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -10,11 +11,12 @@
 
 namespace {
 
-// Data keys pass through this process: no core dumps, no other process of the user may attach.
-void forbid_dumps() {
+// Data keys pass through this process: no core dumps, no other process of the user may attach, files for us alone.
+void keep_private() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
+  umask(077);
 }
 
 }  // namespace
@@ -30,7 +32,7 @@ int main(int argc, char** argv) {
   app.add_flag("--check", check, "only read the configuration, say what is wrong with it, and leave");
   CLI11_PARSE(app, argc, argv);
 
-  forbid_dumps();
+  keep_private();
   auto config = avseal::service::load_config(config_file);
   if (!config) {
     fmt::print(stderr, "avseald: {}\n", config.error().detail);

@@ -1,6 +1,7 @@
 #include "service/node.hpp"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/use_future.hpp>
 #include <spdlog/spdlog.h>
 
@@ -24,7 +25,8 @@ void Node::stop() {
   thread_.join();
 }
 
-Result<void> Node::open_keyring(const keyring::KeyringConfig& config) {
+Result<void> Node::open_keyring(keyring::KeyringConfig config) {
+  config.on_worker_lost = [this](const keyring::WorkerLoss& loss) { worker_lost(loss); };
   auto opened = boost::asio::co_spawn(
       context_, keyring::Keyring::open(config, shared_.keys, context_.get_executor(), *shared_.metrics),
       boost::asio::use_future);
@@ -69,6 +71,34 @@ Result<void> Node::add_roles(store::Store& store) {
     enrollment_->add_routes(*router_);
   }
   return {};
+}
+
+namespace {
+
+// The sequences that this thread knows of, for whoever reconciles them with the leaves' gaps.
+boost::asio::awaitable<void> log_worker_death(ledger::Ledger& ledger, keyring::WorkerLoss loss) {
+  boost::json::object last;
+  for (const auto& [key, sequence] : loss.last_sequences) last[key] = sequence;
+  ledger::Event event;
+  event.type = "worker.lost";
+  event.details = {{"in_flight", loss.in_flight},
+                   {"last_sequences", std::move(last)},
+                   {"token", loss.token},
+                   {"worker", loss.instance}};
+  auto slot = co_await ledger.open_slot(std::move(event));
+  if (slot) {
+    const auto index = co_await slot->commit(ledger::Outcome::released, "worker-lost");
+    if (index) co_return;
+  }
+  spdlog::error("event=worker-death-unlogged worker={}", loss.instance);
+}
+
+}  // namespace
+
+void Node::worker_lost(const keyring::WorkerLoss& loss) {
+  spdlog::warn("event=worker-lost token={} worker={} in_flight={} detail={}", loss.token, loss.instance, loss.in_flight,
+               log_value(loss.reason));
+  boost::asio::co_spawn(context_, log_worker_death(*shared_.ledger, loss), boost::asio::detached);
 }
 
 // The one place where a refusal becomes a metric, a log line and a leaf.

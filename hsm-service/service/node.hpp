@@ -28,7 +28,7 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   // Connects to the workers; returns when every key can sign, or why not.
-  Result<void> open_keyring(const keyring::KeyringConfig& config);
+  Result<void> open_keyring(keyring::KeyringConfig config);
   // Makes the roles that the configuration has, with the opened store.
   Result<void> add_roles(store::Store& store);
   void stop();
@@ -38,6 +38,7 @@ class Node {
   [[nodiscard]] const http::Router& router() const { return *router_; }
 
  private:
+  void worker_lost(const keyring::WorkerLoss& loss);
   boost::asio::awaitable<void> refused(const http::Request& request, const http::Route* route, const Error& error);
 
   Shared& shared_;

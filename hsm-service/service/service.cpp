@@ -116,8 +116,15 @@ boost::asio::awaitable<void> expire_staged(const dac::Config& config, store::Ava
   }
 }
 
-// Before the first request: deletes what an interrupted upload left.
+// Before the first request: makes the directory of the sealed content, deletes what an interrupted upload left.
 Result<void> clear_avatars(const dac::Config& config, store::Avatars& avatars, Node& node) {
+  std::error_code failed;
+  std::filesystem::create_directories(config.directory, failed);
+  if (failed) {
+    return errors::make(
+        Category::internal, "configuration-invalid",
+        fmt::format("dac.directory {} cannot be made: {}", config.directory.string(), failed.message()));
+  }
   auto removed =
       boost::asio::co_spawn(node.context(), dac::remove_orphans(config, avatars), boost::asio::use_future).get();
   if (!removed) return removed.error();

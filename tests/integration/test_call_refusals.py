@@ -1,5 +1,6 @@
 """What must be refused in an avatar call, each through the real processes, with its own reason."""
 
+import hashlib
 import time
 import uuid
 
@@ -180,7 +181,7 @@ def test_token_of_a_certificate_from_elsewhere(site, alice):
                                              "extendedKeyUsage=2.25.181263912817466153470291734926715501337",
                                              f"subjectAltName=URI:{demo_site.ALICE}"])
     der = jose.der_of(jose.load_certificate(pki.pem("evil-ue")))
-    fingerprint = "SHA-256 " + __import__("hashlib").sha256(der).digest().hex(":").upper()
+    fingerprint = "SHA-256 " + hashlib.sha256(der).digest().hex(":").upper()
     identity = call.identity_of(call.sign(site, call.signing_request(fingerprint)))
     token = jose.ue_token(der, jose.load_key(pki.key("evil-ue")), int(time.time()))
     refused_token(site, identity, token, "certificate-untrusted")

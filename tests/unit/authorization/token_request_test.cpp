@@ -46,8 +46,8 @@ TEST_P(TokenError, HasTheFormOfRfc6749) {
   const auto response = nrf_error({}, errors::make(c.category, c.reason, "say \"why\""));
   EXPECT_EQ(response.status, c.status);
   const auto body = boost::json::parse(response.body).as_object();
-  EXPECT_EQ(body.at("error"), c.code);
-  EXPECT_EQ(body.at("error_description"), std::string(c.reason) + ": say 'why'");
+  EXPECT_EQ(body.at("error").as_string(), c.code);
+  EXPECT_EQ(std::string_view(body.at("error_description").as_string()), std::string(c.reason) + ": say 'why'");
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, TokenError,
@@ -67,7 +67,7 @@ TEST(TokenError, CapifAnswers401ToAnUnknownClient) {
 TEST(TokenError, FailuresOfOursAreProblems) {
   const auto response = nrf_error({}, errors::make(Category::unavailable, "hsm-unavailable", "no worker answers"));
   EXPECT_EQ(response.status, 503U);
-  EXPECT_EQ(boost::json::parse(response.body).as_object().at("reason"), "hsm-unavailable");
+  EXPECT_EQ(boost::json::parse(response.body).as_object().at("reason").as_string(), "hsm-unavailable");
 }
 
 }  // namespace
