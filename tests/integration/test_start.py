@@ -83,8 +83,14 @@ def test_port_in_use(site):
 
 
 def test_certificate_of_another_key(site):
-    edit(site, "avseald.toml", "pki/avatar-id.pem", "pki/access-token.pem")
+    site.pki.issue("other-signer", "stir-ca", "other", ["basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature"])
+    edit(site, "avseald.toml", "pki/avatar-id.pem", "pki/other-signer.pem")
     start_fails(site, "avatar-id", "certificate")
+
+
+def test_one_certificate_for_two_keys(site):
+    edit(site, "avseald.toml", "pki/avatar-id.pem", "pki/access-token.pem")
+    start_fails(site, "avatar-id", "access-token", "same public key")
 
 
 def test_expired_certificate(site):

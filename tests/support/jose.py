@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -85,7 +86,7 @@ def avatar_claims(fingerprint, at, **changes):
 def ue_token(certificate_der, key, at, **changes):
     """A UE token by a software key."""
     claims = {"aud": "xr-as.a.example", "avatar": {"app": "xr-meeting", "id": "urn:uuid:6f9c1d9e-6f0e-4d0b-9a53-2f6f3b0f7a11"},
-              "exp": at + 100, "iat": at, "jti": b64url(hashlib.sha256(repr((at, changes)).encode()).digest()[:16]),
+              "exp": at + 100, "iat": at, "jti": b64url(os.urandom(16)),
               "sub": "sip:alice@a.example"}
     claims.update(changes)
     header = {"alg": "ES256", "typ": "avatar-ue+jwt", "x5c": [base64.b64encode(certificate_der).decode()],

@@ -1,21 +1,19 @@
 """The reference XR AS and MF of examples/, started beside a demo site."""
 
-import json
-
-from . import call, curl, processes, site as demo_site
+from . import curl, processes, site as demo_site
 
 
 class Parties:
     def __init__(self, site):
         self.site = site
         self.xr_as_port, self.mf_port = processes.free_port(), processes.free_port()
-        self.output = site.directory / "rendered"
+        self.output = site.directory / "rendered.glb"
         self.running = []
 
     def start(self, min_version, avatar=demo_site.AVATAR, allow_no_ue_certificate=False):
         """The MF learns the expected avatar and version here, from the IMS AS's side; never from the XR AS."""
         pki = self.site.pki
-        self.output.mkdir(exist_ok=True)
+        self.output.unlink(missing_ok=True)
         self.launch("avseal-example-mf", self.mf_port, [
             "--certificate", pki.pem("mf-server"), "--key", pki.key("mf-server"), "--client-anchors", pki.pem("tls-ca"),
             "--xr-as", f"uri:urn:uuid:{self.site.identifier('xr-as')}", "--anchors", pki.pem("operator-ca"),
@@ -42,14 +40,11 @@ class Parties:
         """What the UE, or its DC AS leg, hands to the XR AS."""
         return {"signedAvatarId": identity, "ueToken": token, "application": application, "avatar": avatar}
 
-    def hand_over(self, ue, identity, token):
-        """On a connection whose certificate is the UE certificate; gives the XR AS's verdict."""
-        body = self.site.directory / "session.json"
-        body.write_text(json.dumps(self.session(identity, token)))
-        done = ue.run("present", "--url", f"https://localhost:{self.xr_as_port}/sessions", "--cacert", self.site.pki.pem("tls-ca"), body)
-        return json.loads(done.stdout)
+    def hand_over(self, identity, token):
+        """Over TLS; gives the XR AS's verdict."""
+        xr_as = curl.Curl(f"https://localhost:{self.xr_as_port}", self.site.pki.pem("tls-ca"))
+        return xr_as.post("/sessions", json_body=self.session(identity, token)).json()
 
     def rendered(self):
-        """The newest content that the MF's renderer wrote."""
-        files = sorted((path for path in self.output.iterdir() if path.is_file()), key=lambda path: path.stat().st_mtime)
-        return files[-1].read_bytes() if files else b""
+        """What the MF's renderer got; empty if nothing was handed to it."""
+        return self.output.read_bytes() if self.output.exists() else b""
