@@ -23,8 +23,8 @@ elseif(AVSEAL_TSAN)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_definitions(_FORTIFY_SOURCE=2)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # False positives of g++ 12 on std::string and std::vector when it optimises (GCC bugs 105329, 105651).
-    add_compile_options(-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
+    # False positives of g++ 12 on std::string, std::vector and coroutines when it optimises (as GCC bug 105329).
+    add_compile_options(-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-mismatched-new-delete)
   endif()
 endif()
 
