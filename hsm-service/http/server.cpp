@@ -34,14 +34,21 @@ Error listen_error(const tcp::endpoint& endpoint, const boost::system::error_cod
                       fmt::format("cannot listen on {}: {}", where, failed.message()));
 }
 
-Result<tcp::acceptor> open_acceptor(asio::io_context& context, const tcp::endpoint& endpoint, bool shared) {
+Result<tcp::acceptor> bind_acceptor(asio::io_context& context, const tcp::endpoint& endpoint, bool shared) {
   tcp::acceptor acceptor(context);
   boost::system::error_code failed;
   acceptor.open(endpoint.protocol(), failed);
   if (!failed) acceptor.set_option(tcp::acceptor::reuse_address(true), failed);
   if (!failed && shared) acceptor.set_option(ReusePort(true), failed);
   if (!failed) acceptor.bind(endpoint, failed);
-  if (!failed) acceptor.listen(tcp::acceptor::max_listen_connections, failed);
+  if (failed) return listen_error(endpoint, failed);
+  return acceptor;
+}
+
+Result<tcp::acceptor> open_acceptor(asio::io_context& context, const tcp::endpoint& endpoint, bool shared) {
+  AVSEAL_TRY(tcp::acceptor acceptor, bind_acceptor(context, endpoint, shared));
+  boost::system::error_code failed;
+  acceptor.listen(tcp::acceptor::max_listen_connections, failed);
   if (failed) return listen_error(endpoint, failed);
   return acceptor;
 }
@@ -91,8 +98,9 @@ Result<std::unique_ptr<Server>> Server::listen(ServerConfig config, std::vector<
   tcp::endpoint endpoint(address, config.port);
   const bool shared = contexts.size() > 1;
   if (shared && config.port != 0) {
-    // With SO_REUSEPORT alone, another instance of ours would go unnoticed.
-    AVSEAL_TRY(const tcp::acceptor probe, open_acceptor(*contexts.front(), endpoint, false));
+    // With SO_REUSEPORT alone, another instance of ours would go unnoticed. Bound only: a connection taken here would
+    // keep the port from the acceptors.
+    AVSEAL_TRY(const tcp::acceptor probe, bind_acceptor(*contexts.front(), endpoint, false));
   }
   AVSEAL_TRY(auto tls, make_server_tls(config));
   const auto context = std::make_shared<asio::ssl::context>(std::move(tls));

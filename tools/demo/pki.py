@@ -18,7 +18,6 @@ class Pki:
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def key(self, name):
         return self.directory / f"{name}.key"

@@ -77,7 +77,7 @@ class Site:
     # --- making it ---
 
     def make(self, say=lambda text: None, workers=2, port=None):
-        for path in (self.directory, self.secrets, self.log, self.artifacts, self.directory / "tokens"):
+        for path in (self.directory, self.pki.directory, self.secrets, self.log, self.artifacts, self.directory / "tokens"):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.directory / "port").write_text(str(port or processes.free_port()))
         say("token: SoftHSM with six keys")
