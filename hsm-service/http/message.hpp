@@ -57,7 +57,7 @@ struct Request {
   std::string peer_address;
   std::string request_id;  // X-Request-Id of the caller if well-formed, else made; echoed in every answer
   Deadline deadline;
-  const Route* route = nullptr;  // known once path and method are
+  const Route* route = nullptr;  // known once the path is
   std::string_view refusal;      // reason of the refusal that was answered, if any
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_name) const;

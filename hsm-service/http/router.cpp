@@ -164,11 +164,11 @@ Result<const Route*> Router::match(Request& request) const {
   const Method wanted = request.method;
   const Entry* best = nullptr;
   std::size_t best_count = 0;
-  bool path_known = false;
+  const Entry* same_path = nullptr;
   for (const Entry& entry : entries_) {
     const auto count = parameters_of(entry.segments, segments);
     if (!count) continue;
-    path_known = true;
+    same_path = &entry;
     const bool fits = entry.route.method == wanted || (wanted == Method::head && entry.route.method == Method::get);
     if (fits && (!best || *count < best_count)) {
       best = &entry;
@@ -176,7 +176,10 @@ Result<const Route*> Router::match(Request& request) const {
     }
   }
   if (!best) {
-    if (path_known) return method_not_allowed(to_string(wanted), request.path, allowed_methods(request.path));
+    if (same_path) {
+      request.route = &same_path->route;  // whose error form the answer has
+      return method_not_allowed(to_string(wanted), request.path, allowed_methods(request.path));
+    }
     return errors::make(Category::not_found, "route-unknown", fmt::format("nothing is served at {}", request.path));
   }
   for (std::size_t i = 0; i < segments.size(); ++i) {

@@ -153,6 +153,11 @@ def test_unknown_route_and_method(clients):
     assert answer.status == 405 and "GET" in answer.headers["allow"]
 
 
+def test_wrong_method_on_ms_has_its_form(clients):
+    answer = clients["ims-as"].delete("/stir/v1/signing")
+    assert answer.status == 405 and answer.json()["requestError"]["policyException"]["messageId"] == "POL4050", answer.text
+
+
 def test_http11_answers_the_same(site):
     old = curl.client_of(site, "operator", http="--http1.1")
     assert old.get("/readyz").status == 200

@@ -1,6 +1,8 @@
 """The reference XR AS and MF of examples/, started beside a demo site."""
 
-from . import curl, processes, site as demo_site
+import json
+
+from . import processes, site as demo_site
 
 
 class Parties:
@@ -40,10 +42,13 @@ class Parties:
         """What the UE, or its DC AS leg, hands to the XR AS."""
         return {"signedAvatarId": identity, "ueToken": token, "application": application, "avatar": avatar}
 
-    def hand_over(self, identity, token):
-        """Over TLS; gives the XR AS's verdict."""
-        xr_as = curl.Curl(f"https://localhost:{self.xr_as_port}", self.site.pki.pem("tls-ca"))
-        return xr_as.post("/sessions", json_body=self.session(identity, token)).json()
+    def hand_over(self, ue, identity, token):
+        """On a connection whose certificate is the UE certificate; gives the XR AS's verdict."""
+        done = ue.run("present", "--url", f"https://localhost:{self.xr_as_port}/sessions", "--cacert", self.site.pki.pem("tls-ca"), "-",
+                      check=False, stdin=json.dumps(self.session(identity, token)))
+        if not done.stdout:
+            raise RuntimeError(f"avseal-ue present failed: {done.stderr.strip()}")
+        return json.loads(done.stdout)
 
     def rendered(self):
         """What the MF's renderer got; empty if nothing was handed to it."""

@@ -96,13 +96,13 @@ class Quickstart:
 
     def hand_over(self):
         """UE → XR AS: UE token, signed by the TPM, over TLS"""
-        self.parties.start(self.version, allow_no_ue_certificate=True)
+        self.parties.start(self.version)
         self.token = self.ue.token()
         self.artifact("ue-token.jwt", self.token)
         screen.wire("UE → XR AS", self.token)
-        self.outcome = self.parties.hand_over(self.identity, self.token)
+        self.outcome = self.parties.hand_over(self.ue, self.identity, self.token)
         self.expect_steps("UE token")
-        return f"for {demo_site.XR_AS_ID} only, two minutes; curl hands it over for the UE, so without the UE certificate on the connection"
+        return f"for {demo_site.XR_AS_ID} only, two minutes, on a connection whose certificate is the UE certificate"
 
     def expect_steps(self, *names):
         """Each named step of the XR AS's verdict passed."""

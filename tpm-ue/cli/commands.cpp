@@ -9,6 +9,7 @@
 
 #include "device/errors.hpp"
 #include "tokens/base64.hpp"
+#include "tpm-ue/cli/present.hpp"
 
 namespace avseal::ue {
 
@@ -35,7 +36,7 @@ Result<std::string> read_input(const std::string& name) {
   while (text.size() <= most && in.get(c)) text.push_back(c);
   if (text.empty() || text.size() > most) {
     return errors::make(Category::invalid, "input-unusable",
-                        fmt::format("{}: expected a PEM file of 1 to {} bytes", name, most));
+                        fmt::format("{}: expected a file of 1 to {} bytes", name, most));
   }
   return text;
 }
@@ -133,6 +134,35 @@ void add_token(CLI::App& app, const std::shared_ptr<Options>& options, int& exit
   command->callback([=, &exit_code] { exit_code = token(*options, *request); });
 }
 
+struct PresentOptions {
+  Presentation presentation;
+  std::string file;
+};
+
+int present_token(const Options& options, PresentOptions given) {
+  auto body = read_input(given.file);
+  if (!body) return fail(body.error());
+  given.presentation.body = std::move(*body);
+  return with_device(options, [&](device::Device& device) {
+    const auto answer = present(device, given.presentation);
+    if (!answer) return fail(answer.error());
+    say("{}\n", answer->body);
+    return answer->status == 200 ? 0 : 1;
+  });
+}
+
+void add_present(CLI::App& app, const std::shared_ptr<Options>& options, int& exit_code) {
+  auto given = std::make_shared<PresentOptions>();
+  CLI::App* command = app.add_subcommand(
+      "present", "Hand a UE token to an XR AS, on a TLS connection whose certificate is the UE certificate");
+  command->add_option("--url", given->presentation.url, "where the XR AS takes it: https://host[:port]/path")
+      ->required();
+  command->add_option("--cacert", given->presentation.anchors, "CAs of the XR AS's certificate (PEM)")->required();
+  command->add_option("FILE", given->file, "JSON with the UE token, as the XR AS wants it; - for standard input")
+      ->required();
+  command->callback([=, &exit_code] { exit_code = present_token(*options, *given); });
+}
+
 }  // namespace
 
 device::DeviceConfig Options::config() const {
@@ -176,6 +206,7 @@ void add_commands(CLI::App& app, const std::shared_ptr<Options>& options, int& e
     exit_code = fingerprint(*options);
   });
   add_token(app, options, exit_code);
+  add_present(app, options, exit_code);
   app.add_subcommand("status", "Say what is here, and make a test signature")->callback([=, &exit_code] {
     exit_code = status(*options);
   });

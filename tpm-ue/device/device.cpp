@@ -2,6 +2,7 @@
 
 #include "device/errors.hpp"
 #include "device/provision.hpp"
+#include "device/tls_key.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/certificate_request.hpp"
 #include "tokens/digest.hpp"
@@ -109,17 +110,32 @@ class TpmDevice final : public Device {
     return tokens::jws_assemble(input, signature);
   }
 
+  Result<void> authenticate_tls(ssl_ctx_st& context) override {
+    std::vector<tokens::Certificate> chain;
+    {
+      const std::lock_guard guard(mutex_);
+      chain = chain_;
+    }
+    if (chain.empty()) return errors::no_certificate();
+    AVSEAL_CHECK(check_leaf(chain.front(), key_, now()));
+    return use_tls_key(context, chain, [this](const tokens::Sha256& digest) { return sign_digest(digest); });
+  }
+
  private:
   [[nodiscard]] UnixSeconds now() const { return to_unix(config_.clock()); }
 
-  // Checked with the public key before it is released. The digest is copied into the job, which may outlive a wait.
+  // Checked with the public key before it is released.
   Result<Bytes> sign(ByteView message) {
-    AVSEAL_TRY(Bytes signature,
-               worker_->run([digest = tokens::sha256(message)](tpm::Context& context, tpm::LoadedKey& loaded) {
-                 return tpm::sign_digest(context, loaded.key, loaded.session, digest);
-               }));
+    AVSEAL_TRY(Bytes signature, sign_digest(tokens::sha256(message)));
     AVSEAL_CHECK(key_.verify(message, signature));
     return signature;
+  }
+
+  // The digest is copied into the job, which may outlive a wait.
+  Result<Bytes> sign_digest(const tokens::Sha256& digest) {
+    return worker_->run([digest](tpm::Context& context, tpm::LoadedKey& loaded) {
+      return tpm::sign_digest(context, loaded.key, loaded.session, digest);
+    });
   }
 
   DeviceConfig config_;

@@ -17,6 +17,8 @@
 #include "tokens/ue_token.hpp"
 #include "tpm/context.hpp"
 
+struct ssl_ctx_st;
+
 namespace avseal::device {
 
 struct DeviceConfig {
@@ -68,6 +70,10 @@ class Device {
   // A UE token (design section 6) under the imported certificate. Reasons "ue-certificate-missing",
   // "certificate-expired", "ue-token-lifetime", those of build_ue_token and of the TPM.
   virtual Result<std::string> ue_token(const UeTokenRequest& request) = 0;
+
+  // For the connection on which the UE token is handed over (design section 1, step e): gives `context` the certificate
+  // chain and a key that signs in the TPM, for TLS client authentication only. The device outlives the context.
+  virtual Result<void> authenticate_tls(ssl_ctx_st& context) = 0;
 };
 
 }  // namespace avseal::device
