@@ -118,6 +118,7 @@ Result<std::string> canonical_host(std::string_view host) {
     label_start = c == '.';
   }
   if (out.empty()) return invalid("no host");
+  if (out.ends_with('.')) return invalid("a host with an empty label");
   return out;
 }
 

@@ -166,7 +166,7 @@ Result<Policy> Policy::parse(std::string_view toml, std::string_view name) {
                         fmt::format("unknown member '{}'; expected version and [[rule]]", key.str()));
     }
   }
-  if (root["version"].value<std::int64_t>() != 1) return unreadable(name, root.source(), "expected version = 1");
+  if (root["version"].value_exact<std::int64_t>() != 1) return unreadable(name, root.source(), "expected version = 1");
   Policy policy;
   const auto* rules = root["rule"].as_array();
   if (rules == nullptr) {
