@@ -1,14 +1,14 @@
 #pragma once
 
-#include "tokens/clock.hpp"
-#include "tokens/fingerprint.hpp"
-#include "tokens/public_key.hpp"
-
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "tokens/clock.hpp"
+#include "tokens/fingerprint.hpp"
+#include "tokens/public_key.hpp"
 
 struct x509_st;
 struct x509_store_st;
@@ -21,35 +21,35 @@ inline constexpr std::string_view ue_eku_oid = "2.25.181263912817466153470291734
 
 // RFC 8226 TNAuthList entries that matter for authority over a number.
 struct TnRange {
-  std::string start;          // digits
-  std::int64_t count = 1;     // 1: exactly `start`
+  std::string start;       // digits
+  std::int64_t count = 1;  // 1: exactly `start`
   [[nodiscard]] bool contains(std::string_view tn) const;
 };
 
 // An immutable X.509 certificate with an EC P-256 or P-384 key. Copies share it.
 class Certificate {
  public:
-  static Result<Certificate> from_der(ByteView der);                            // no trailing bytes
-  static Result<Certificate> from_pem(std::string_view pem);                    // the first certificate
-  static Result<std::vector<Certificate>> chain_from_pem(std::string_view pem); // leaf first, at most 8
-  static Result<Certificate> from_native(x509_st* certificate);                 // takes a reference
+  static Result<Certificate> from_der(ByteView der);                             // no trailing bytes
+  static Result<Certificate> from_pem(std::string_view pem);                     // the first certificate
+  static Result<std::vector<Certificate>> chain_from_pem(std::string_view pem);  // leaf first, at most 8
+  static Result<Certificate> from_native(x509_st* certificate);                  // takes a reference
 
   [[nodiscard]] const Bytes& der() const;
   [[nodiscard]] std::string pem() const;
-  [[nodiscard]] Fingerprint fingerprint() const;      // SHA-256
-  [[nodiscard]] std::string sha256_hex() const;       // lower case: the name in /certs/{sha256}.pem
+  [[nodiscard]] Fingerprint fingerprint() const;  // SHA-256
+  [[nodiscard]] std::string sha256_hex() const;   // lower case: the name in /certs/{sha256}.pem
   [[nodiscard]] const PublicKey& public_key() const;
   [[nodiscard]] const std::vector<std::string>& san_uris() const;
   [[nodiscard]] const std::vector<std::string>& san_dns() const;
   [[nodiscard]] const std::vector<TnRange>& tn_auth_list() const;
-  [[nodiscard]] std::string subject() const;          // RFC 2253 text
+  [[nodiscard]] std::string subject() const;  // RFC 2253 text
   [[nodiscard]] std::string issuer() const;
   [[nodiscard]] std::string serial_hex() const;
   [[nodiscard]] UnixSeconds not_before() const;
   [[nodiscard]] UnixSeconds not_after() const;
   [[nodiscard]] bool valid_at(UnixSeconds t) const { return not_before() <= t && t <= not_after(); }
   [[nodiscard]] bool is_ca() const;
-  [[nodiscard]] bool has_digital_signature() const;   // keyUsage present with digitalSignature
+  [[nodiscard]] bool has_digital_signature() const;  // keyUsage present with digitalSignature
   [[nodiscard]] bool has_ue_eku() const;
   [[nodiscard]] x509_st* native() const;
 
@@ -72,7 +72,8 @@ class TrustAnchors {
   static Result<TrustAnchors> create(std::string_view pem, std::string_view crl_pem = {});
 
   // Chain, validity and CRLs at time t. Reasons "certificate-untrusted", "certificate-expired", "certificate-revoked".
-  [[nodiscard]] Result<void> verify(const Certificate& leaf, std::span<const Certificate> intermediates, UnixSeconds t) const;
+  [[nodiscard]] Result<void> verify(const Certificate& leaf, std::span<const Certificate> intermediates,
+                                    UnixSeconds t) const;
   [[nodiscard]] std::string pem() const;
 
  private:

@@ -16,14 +16,15 @@ struct CertificateRequest {
 };
 
 // CertificationRequestInfo DER for `subject_cn`, to be signed by the key's holder; then the whole request.
-Result<Bytes> build_request_info(const PublicKey& key, std::string_view subject_cn, const std::vector<std::string>& san_uris);
+Result<Bytes> build_request_info(const PublicKey& key, std::string_view subject_cn,
+                                 const std::vector<std::string>& san_uris);
 Result<Bytes> assemble_request(ByteView request_info, const PublicKey& key, ByteView raw_signature);
 std::string request_pem(ByteView der);
 
 struct UeCertificateFields {
-  PublicKey key;           // P-256
-  Impu impu;               // the one SAN URI
-  Bytes serial;            // >= 8 random bytes, most significant bit clear
+  PublicKey key;  // P-256
+  Impu impu;      // the one SAN URI
+  Bytes serial;   // 16 random bytes, most significant bit clear
   UnixSeconds not_before = 0;
   UnixSeconds not_after = 0;
 };
@@ -33,9 +34,9 @@ struct UeCertificateFields {
 Result<Bytes> build_ue_tbs(const UeCertificateFields& fields, const Certificate& issuer);
 Result<Certificate> assemble_certificate(ByteView tbs, const Certificate& issuer, ByteView raw_signature);
 
-// The HSM worker's own check of design section 2: is `tbs` a UE certificate of `issuer` and nothing else? CA:FALSE, the UE EKU, exactly
-// one URI SAN, a P-256 key, validity within max_validity_seconds and the issuer's, serial of >= 64 random-looking bits.
-// Reason "tbs-refused".
+// The HSM worker's own check of design section 2: is `tbs` a UE certificate of `issuer` and nothing else? CA:FALSE, the
+// UE EKU, exactly one URI SAN, a P-256 key, validity within max_validity_seconds and the issuer's, serial of >= 64
+// random-looking bits. Reason "tbs-refused".
 Result<void> check_ue_tbs(ByteView tbs, const Certificate& issuer, std::int64_t max_validity_seconds);
 
 }  // namespace avseal::tokens

@@ -1,10 +1,10 @@
 #pragma once
 
-#include "tokens/bytes.hpp"
-#include "tokens/result.hpp"
-
 #include <string>
 #include <string_view>
+
+#include "tokens/bytes.hpp"
+#include "tokens/result.hpp"
 
 namespace avseal::tokens {
 
@@ -16,17 +16,17 @@ namespace avseal::tokens {
 class Fingerprint {
  public:
   static Fingerprint sha256_of(ByteView der);
-  static Result<Fingerprint> from_sdp(std::string_view text);                         // hash-func SP hex with colons
+  static Result<Fingerprint> from_sdp(std::string_view text);  // hash-func SP hex with colons
   static Result<Fingerprint> from_mky(std::string_view alg, std::string_view dig);
-  static Result<Fingerprint> from_x5t(std::string_view text);                         // SHA-256 only
+  static Result<Fingerprint> from_x5t(std::string_view text);  // SHA-256 only
 
-  [[nodiscard]] const std::string& algorithm() const { return algorithm_; }           // "sha-256", ...
+  [[nodiscard]] const std::string& algorithm() const { return algorithm_; }  // "sha-256", ...
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
-  [[nodiscard]] std::string to_sdp() const;        // "SHA-256 AA:BB:.."
-  [[nodiscard]] std::string to_sdp_line() const;   // "a=fingerprint:SHA-256 AA:BB:.."
-  [[nodiscard]] std::string to_mky_dig() const;    // upper hex without colons
-  [[nodiscard]] std::string to_x5t() const;        // base64url
-  friend bool operator==(const Fingerprint& a, const Fingerprint& b);                 // constant time
+  [[nodiscard]] std::string to_sdp() const;                            // "SHA-256 AA:BB:.."
+  [[nodiscard]] std::string to_sdp_line() const;                       // "a=fingerprint:SHA-256 AA:BB:.."
+  [[nodiscard]] std::string to_mky_dig() const;                        // upper hex without colons
+  [[nodiscard]] std::string to_x5t() const;                            // base64url
+  friend bool operator==(const Fingerprint& a, const Fingerprint& b);  // constant time
 
  private:
   Fingerprint(std::string algorithm, Bytes bytes) : algorithm_(std::move(algorithm)), bytes_(std::move(bytes)) {}

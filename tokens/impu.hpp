@@ -1,10 +1,10 @@
 #pragma once
 
-#include "tokens/result.hpp"
-
 #include <compare>
 #include <string>
 #include <string_view>
+
+#include "tokens/result.hpp"
 
 namespace avseal::tokens {
 
@@ -16,17 +16,18 @@ Result<std::string> canonical_tn(std::string_view text);
 // certificates, `orig` and `sub` all use.
 //   tel:+1-703-555.0001          -> tel:+17035550001
 //   sip:+17035550001@h;user=phone -> tel:+17035550001
-//   SIP:Alice@A.Example:5060;x=y -> sip:Alice@a.example     (scheme and host lower case; port 5060, parameters and headers dropped)
-//   percent-escapes of unreserved characters are undone, others upper-cased.
-// Refused (reason "impu-invalid"): sips: is kept distinct; passwords, empty user, non-ASCII, over 255 bytes, local numbers.
+//   SIP:Alice@A.Example:5060;x=y -> sip:Alice@a.example     (scheme and host lower case; port 5060, parameters and
+//   headers dropped) percent-escapes of unreserved characters are undone, others upper-cased.
+// Refused (reason "impu-invalid"): sips: is kept distinct; passwords, empty user, non-ASCII, over 255 bytes, local
+// numbers.
 class Impu {
  public:
   static Result<Impu> parse(std::string_view text);
 
   [[nodiscard]] const std::string& canonical() const { return canonical_; }
   [[nodiscard]] bool is_tel() const { return canonical_.starts_with("tel:"); }
-  [[nodiscard]] std::string tn() const;            // digits of a tel URI, without '+'; empty for SIP
-  [[nodiscard]] std::string_view host() const;     // host of a SIP URI; empty for tel
+  [[nodiscard]] std::string tn() const;         // digits of a tel URI, without '+'; empty for SIP
+  [[nodiscard]] std::string_view host() const;  // host of a SIP URI; empty for tel
   auto operator<=>(const Impu&) const = default;
 
  private:

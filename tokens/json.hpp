@@ -1,14 +1,14 @@
 #pragma once
 
-#include "tokens/result.hpp"
-
-#include <boost/json.hpp>
-
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <boost/json.hpp>
+
+#include "tokens/result.hpp"
 
 namespace avseal::tokens {
 
@@ -30,8 +30,8 @@ std::string canonical_json(const json::value& value);
 // Is there a number that is not an integer anywhere in value? Ask before canonical_json() of what others sent.
 bool has_fraction(const json::value& value);
 
-// Reads one JSON object whose members are all known. Errors carry the member's JSON pointer in Error::param, with reasons
-// "member-missing", "member-type", "member-unknown".
+// Reads one JSON object whose members are all known. Errors carry the member's JSON pointer in Error::param, with
+// reasons "member-missing", "member-type", "member-unknown".
 class ObjectReader {
  public:
   // value must be an object; pointer is its place in the document ("" for the root). Keeps a reference to value.

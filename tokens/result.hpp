@@ -2,20 +2,20 @@
 // called a throwing library.
 #pragma once
 
-#include <boost/system/result.hpp>
-
 #include <chrono>
 #include <string>
 #include <string_view>
+
+#include <boost/system/result.hpp>
 
 namespace avseal {
 
 // What kind of failure it is for the caller; hsm-service/http/problem.cpp is the one place that maps it to statuses.
 enum class Category {
-  bad_request,           // malformed: syntax, encoding, missing or unknown members
-  invalid,               // well-formed, but a value is not acceptable
-  unauthenticated,       // no or unusable credentials
-  forbidden,             // known caller, not allowed
+  bad_request,      // malformed: syntax, encoding, missing or unknown members
+  invalid,          // well-formed, but a value is not acceptable
+  unauthenticated,  // no or unusable credentials
+  forbidden,        // known caller, not allowed
   not_found,
   method_not_allowed,
   not_acceptable,
@@ -28,9 +28,9 @@ enum class Category {
   precondition_required,
   too_many_requests,
   header_too_large,
-  timeout,               // the request's deadline passed
-  unavailable,           // a dependency (HSM, ledger, store, TPM) cannot answer now; try again
-  internal,              // a bug or a broken installation
+  timeout,      // the request's deadline passed
+  unavailable,  // a dependency (HSM, ledger, store, TPM) cannot answer now; try again
+  internal,     // a bug or a broken installation
 };
 
 struct Error {
