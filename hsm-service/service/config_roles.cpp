@@ -1,5 +1,6 @@
 #include "service/config_roles.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -40,6 +41,8 @@ Result<void> read_signing(TomlReader reader, Config& out) {
   AVSEAL_TRY(role.fetcher.hosts, reader.strings_or("x5u_hosts", {}));
   AVSEAL_TRY(role.fetcher.internal_hosts, reader.strings_or("x5u_internal_hosts", {}));
   AVSEAL_TRY(role.fetcher.tls_anchors, reader.path_or("x5u_tls_anchors", {}));
+  // A certificate that does not come is a verdict, which must be ready before the request's own deadline.
+  role.fetcher.timeout = std::min(role.fetcher.timeout, out.server.request_deadline * 3 / 4);
   if (reader.has("subscription_source")) {
     AVSEAL_TRY(auto table, reader.table("subscription_source"));
     signing::HttpSourceConfig source;
