@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <set>
@@ -178,6 +179,19 @@ Result<void> read_pin_source(Table& root, Config& config) {
   return {};
 }
 
+Result<void> read_state_directory(Table& root, Config& config) {
+  if (root.has("state_directory")) {
+    AVSEAL_TRY(config.state_directory, root.path("state_directory"));
+    return {};
+  }
+  const char* given = std::getenv("STATE_DIRECTORY");
+  if (given == nullptr || *given == '\0') {
+    return root.error("state_directory", "expected a directory, for there is no STATE_DIRECTORY of systemd either");
+  }
+  config.state_directory = given;
+  return {};
+}
+
 Result<Config> read_config(const toml::table& source, const std::filesystem::path& file) {
   Table root(source, file);
   Config config;
@@ -189,6 +203,7 @@ Result<Config> read_config(const toml::table& source, const std::filesystem::pat
   if (!uri) return at(root, "token", uri.error());
   config.token = std::move(*uri);
   AVSEAL_CHECK(read_pin_source(root, config));
+  AVSEAL_CHECK(read_state_directory(root, config));
   AVSEAL_TRY(const std::int64_t sessions, root.integer_or("sessions", config.sessions, 1, 64));
   config.sessions = static_cast<unsigned>(sessions);
   AVSEAL_TRY(const std::int64_t limit, root.integer_or("call_limit_ms", config.call_limit.count(), 100, 600'000));
@@ -223,7 +238,11 @@ Result<Config> load_config(const std::filesystem::path& file) {
   }
   text.resize(static_cast<std::size_t>(in.gcount()));
   if (text.size() > max_file) return invalid(file, 1, "the file is larger than 256 KiB");
-  return parse_config(text, file);
+  AVSEAL_TRY(Config config, parse_config(text, file));
+  if (std::error_code ignored; !std::filesystem::is_directory(config.state_directory, ignored)) {
+    return invalid(file, 1, fmt::format("state_directory: {} is no directory", config.state_directory.string()));
+  }
+  return config;
 }
 
 }  // namespace avseal::tokend

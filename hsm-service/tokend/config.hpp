@@ -26,6 +26,7 @@ struct Config {
   pkcs11::Uri token;
   std::filesystem::path pin_file;              // either this
   std::string pin_credential;                  // or a systemd credential
+  std::filesystem::path state_directory;       // what must outlive the process; the same for all workers of a token
   unsigned sessions = 1;                       // threads with a session each
   std::chrono::milliseconds call_limit{5000};  // a PKCS#11 call that outlives it ends the process
   std::string log_level = "info";
@@ -41,6 +42,7 @@ struct Config {
 //   module = "/usr/lib/softhsm/libsofthsm2.so"
 //   token = "pkcs11:token=avseal"
 //   pin_file = "pin"                      or pin_credential = "pin"
+//   state_directory = "state"             else $STATE_DIRECTORY, which systemd sets
 //   sessions = 1                          1 to 64
 //   call_limit_ms = 5000                  100 to 600000
 //   log_level = "info"                    debug, info, warning, error

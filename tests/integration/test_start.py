@@ -35,7 +35,8 @@ def edit(site, name, old, new):
 
 def start_fails(site, *expected, arguments=()):
     """avseald ends by itself; its last line has every expected piece."""
-    (site.directory / "sockets").mkdir(exist_ok=True)
+    for name in ("sockets", "state"):
+        (site.directory / name).mkdir(exist_ok=True)
     done = subprocess.run([site.bin / "avseald", "--config", site.directory / "avseald.toml", *arguments], capture_output=True, text=True,
                           timeout=60, env={**os.environ, **site.environment})
     last = done.stderr.strip().splitlines()[-1]

@@ -146,7 +146,8 @@ class Site:
 
     def write_configuration(self, workers):
         d, p = self.directory, self.pki
-        worker = [f'module = "{self.module}"', f'token = "{TOKEN_URI}"', f'pin_file = "{self.secret("pin")}"', ""]
+        worker = [f'module = "{self.module}"', f'token = "{TOKEN_URI}"', f'pin_file = "{self.secret("pin")}"',
+                  f'state_directory = "{d / "state"}"', ""]
         for kind in KINDS:
             worker += ["[[keys]]", f'name = "{kind}"', f'kind = "{kind}"', f'uri = "pkcs11:object={kind}"']
             if kind == "ue-ca":
@@ -196,7 +197,8 @@ class Site:
         self.remember_pid("swtpm")
 
     def start_service(self, detached=False):
-        (self.directory / "sockets").mkdir(mode=0o700, exist_ok=True)
+        for name in ("sockets", "state"):
+            (self.directory / name).mkdir(mode=0o700, exist_ok=True)
         log = self.log / "avseald.log"
         process = processes.start([self.bin / "avseald", "--config", self.directory / "avseald.toml"], log, self.environment, detached)
         self.running["avseald"] = process

@@ -49,6 +49,7 @@ class Site {
     hsm.directory.write(name, fmt::format(R"(
 module = "{}"
 token = "pkcs11:token={}"
+state_directory = "."
 pin_file = "{}"
 sessions = 1
 log_level = "info"

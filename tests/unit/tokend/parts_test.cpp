@@ -84,12 +84,14 @@ TEST(KeyRule, WithoutAnIssuerOrSignaturesNothingIsSigned) {
   EXPECT_FALSE(signs(KeyKind::dac_kek, "x"));
 }
 
-const std::string config_head = "module = \"/m.so\"\ntoken = \"pkcs11:token=t\"\npin_file = \"pin\"\n";
+const std::string config_head =
+    "module = \"/m.so\"\ntoken = \"pkcs11:token=t\"\npin_file = \"pin\"\nstate_directory = \"state\"\n";
 const std::string config_key = "[[keys]]\nname = \"k\"\nkind = \"avatar-id\"\nuri = \"pkcs11:object=k\"\n";
 
 TEST(Config, ReadsEveryMember) {
   const auto config = parse_config(
-      "module = \"/m.so\"\ntoken = \"pkcs11:token=t\"\npin_credential = \"pin\"\nsessions = 4\ncall_limit_ms = "
+      "module = \"/m.so\"\ntoken = \"pkcs11:token=t\"\npin_credential = \"pin\"\nstate_directory = \"s\"\nsessions = "
+      "4\ncall_limit_ms = "
       "200\nlog_level = \"debug\"\n"
       "[socket]\ngroup = \"g\"\nallow_users = [\"u\"]\nallow_groups = [\"5\"]\n"
       "[[keys]]\nname = \"ca\"\nkind = \"ue-ca\"\nuri = \"pkcs11:id=%01\"\nissuer_certificate = "
@@ -100,6 +102,7 @@ TEST(Config, ReadsEveryMember) {
   EXPECT_EQ(config->sessions, 4U);
   EXPECT_EQ(config->call_limit.count(), 200);
   EXPECT_EQ(config->pin_credential, "pin");
+  EXPECT_EQ(config->state_directory, "/etc/avseal/s");
   EXPECT_EQ(config->keys[0].issuer_certificate, "/etc/avseal/ca.pem");
   EXPECT_EQ(config->keys[0].max_rate, 9U);
   EXPECT_EQ(config->keys[1].origin, "a/b");
@@ -109,19 +112,19 @@ TEST(Config, ErrorsBeginWithFileAndLine) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"x = ", "t.toml:1: "},
       {config_head, "keys"},
-      {config_head + "sessions = 0\n" + config_key, "t.toml:4: sessions: expected an integer from 1 to 64"},
-      {config_head + "sessions = \"1\"\n" + config_key, "t.toml:4: sessions"},
+      {config_head + "sessions = 0\n" + config_key, "t.toml:5: sessions: expected an integer from 1 to 64"},
+      {config_head + "sessions = \"1\"\n" + config_key, "t.toml:5: sessions"},
       {config_head + "pin_credential = \"p\"\n" + config_key, "exactly one of pin_file and pin_credential"},
-      {config_head + "unknown = 1\n" + config_key, "t.toml:4: unknown: is not known here"},
+      {config_head + "unknown = 1\n" + config_key, "t.toml:5: unknown: is not known here"},
       {config_head + config_key + config_key, "two keys are named \"k\""},
-      {config_head + config_key + "origin = \"o\"\n", "t.toml:8: origin: is not known here"},
+      {config_head + config_key + "origin = \"o\"\n", "t.toml:9: origin: is not known here"},
       {config_head + "[[keys]]\nname = \"k\"\nkind = \"x\"\nuri = \"pkcs11:object=k\"\n",
-       "t.toml:6: kind: unknown key kind"},
+       "t.toml:7: kind: unknown key kind"},
       {config_head + "[[keys]]\nname = \"k\"\nkind = \"ledger\"\nuri = \"pkcs11:object=k\"\n",
        "origin: expected a string"},
       {config_head + "[[keys]]\nname = \"k\"\nkind = \"avatar-id\"\nuri = \"pkcs11:token=k\"\n",
-       "t.toml:7: uri: PKCS#11 URI"},
-      {"module = \"m.so\"\ntoken = \"pkcs11:token=t\"\npin_file = \"p\"\n" + config_key,
+       "t.toml:8: uri: PKCS#11 URI"},
+      {"module = \"m.so\"\ntoken = \"pkcs11:token=t\"\npin_file = \"p\"\nstate_directory = \"s\"\n" + config_key,
        "t.toml:1: module: expected an absolute path"},
       {"module = \"/m.so\"\ntoken = \"pkcs11:slot-id=1\"\npin_file = \"p\"\n" + config_key, "t.toml:2: token"},
   };
@@ -133,6 +136,17 @@ TEST(Config, ErrorsBeginWithFileAndLine) {
     EXPECT_NE(config.error().detail.find(expected), std::string::npos) << config.error().detail;
   }
   EXPECT_EQ(load_config("/nonexistent/t.toml").error().detail, "/nonexistent/t.toml:1: No such file or directory");
+}
+
+TEST(Config, TheStateDirectoryIsSystemdsUnlessNamed) {
+  const std::string text = "module = \"/m.so\"\ntoken = \"pkcs11:token=t\"\npin_file = \"p\"\n" + config_key;
+  ::unsetenv("STATE_DIRECTORY");
+  EXPECT_EQ(parse_config(text, "t.toml").error().detail,
+            "t.toml:1: state_directory: expected a directory, for there is no STATE_DIRECTORY of systemd either");
+  ::setenv("STATE_DIRECTORY", "/var/lib/s", 1);
+  EXPECT_EQ(parse_config(text, "t.toml")->state_directory, "/var/lib/s");
+  EXPECT_EQ(parse_config(config_head + config_key, "/e/t.toml")->state_directory, "/e/state");
+  ::unsetenv("STATE_DIRECTORY");
 }
 
 TEST(PeerPolicy, AllowsOnlyItselfByDefault) {

@@ -214,7 +214,8 @@ void WorkerTest::SetUp() {
 }
 
 std::filesystem::path WorkerTest::write_config(const std::string& head, const std::string& key_members) {
-  std::string text = std::string("module = \"") + pkcs11::softhsm + "\"\ntoken = \"pkcs11:token=test\"\n";
+  std::string text =
+      std::string("module = \"") + pkcs11::softhsm + "\"\ntoken = \"pkcs11:token=test\"\nstate_directory = \".\"\n";
   text += head.empty() ? "pin_file = \"pin\"\n" : head;
   for (const pkcs11::KeyKind kind : pkcs11::all_key_kinds) {
     const std::string name(pkcs11::to_string(kind));

@@ -295,14 +295,22 @@ TEST_F(WorkerTest, AWrongPinEndsItForGood) {
 TEST_F(WorkerTest, PermanentErrorsAreOneSentence) {
   const auto module = std::string("module = \"") + pkcs11::softhsm + "\"\n";
   const std::string key = "[[keys]]\nname = \"k\"\nkind = \"avatar-id\"\nuri = \"pkcs11:object=";
-  const std::string token = "token = \"pkcs11:token=test\"\npin_file = \"pin\"\n";
+  const std::string token = "token = \"pkcs11:token=test\"\nstate_directory = \".\"\npin_file = \"pin\"\n";
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {module + "token = \"pkcs11:token=other\"\npin_file = \"pin\"\n" + key + "avatar-id\"\n", "no token matches"},
+      {module + "token = \"pkcs11:token=other\"\nstate_directory = \".\"\npin_file = \"pin\"\n" + key + "avatar-id\"\n",
+       "no token matches"},
       {module + token + key + "absent\"\n", "no key matches"},
       {module + token + key + "dac-kek\"\n", "no key matches"},
-      {module + "token = \"pkcs11:token=test\"\npin_file = \"absent\"\n" + key + "avatar-id\"\n", "No such file"},
+      {module + "token = \"pkcs11:token=test\"\nstate_directory = \".\"\npin_file = \"absent\"\n" + key +
+           "avatar-id\"\n",
+       "No such file"},
       {"module = \"/nonexistent.so\"\n" + token + key + "avatar-id\"\n", "cannot load the PKCS#11 module"},
-      {module + token + key + "avatar-id\"\ncolour = \"red\"\n", "tokend.toml:8: colour: is not known here"},
+      {module + "token = \"pkcs11:token=test\"\npin_file = \"pin\"\n" + key + "avatar-id\"\n",
+       "state_directory: expected"},
+      {module + "token = \"pkcs11:token=test\"\npin_file = \"pin\"\nstate_directory = \"absent\"\n" + key +
+           "avatar-id\"\n",
+       "absent is no directory"},
+      {module + token + key + "avatar-id\"\ncolour = \"red\"\n", "tokend.toml:9: colour: is not known here"},
       {module + token + "[socket]\nallow_users = [\"no-such-user\"]\n" + key + "avatar-id\"\n", "there is no user"},
       {module + token + key +
            "ledger\"\n[[keys]]\nname = \"l\"\nkind = \"ledger\"\norigin = \"o\"\nuri = \"pkcs11:object=ledger\"\n",
