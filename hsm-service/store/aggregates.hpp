@@ -12,6 +12,7 @@ std::unique_ptr<Avatars> make_avatars(Database& database, const RowSeal& seal);
 std::unique_ptr<CallStates> make_call_states(Database& database, const RowSeal& seal);
 std::unique_ptr<Devices> make_devices(Database& database, const RowSeal& seal);
 std::unique_ptr<EnrolmentCodes> make_enrolment_codes(Database& database, const RowSeal& seal);
+std::unique_ptr<OperatorStates> make_operator_states(Database& database, const RowSeal& seal);
 std::unique_ptr<ReplayCache> make_replay_cache(Database& database);
 std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database);
 

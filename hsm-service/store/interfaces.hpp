@@ -64,6 +64,14 @@ class EnrolmentCodes {
   virtual Async<EnrolmentCode> spend(std::string code_sha256, UnixSeconds now) = 0;
 };
 
+// What operators told this node to do differently from its configuration. A forged row is an error.
+class OperatorStates {
+ public:
+  virtual ~OperatorStates() = default;
+  virtual Async<void> put(OperatorState state) = 0;
+  virtual Async<std::vector<OperatorState>> all(std::string kind) = 0;  // by name
+};
+
 class ReplayCache {
  public:
   virtual ~ReplayCache() = default;

@@ -72,6 +72,13 @@ struct EnrolmentCode {
   UnixSeconds expires = 0;
 };
 
+// "token" hsm-a is "drained", ...
+struct OperatorState {
+  std::string kind;
+  std::string name;
+  std::string state;
+};
+
 // The one use of a UE token. `key` identifies the token (UE certificate and jti), digest the request's bytes.
 struct ReplayEntry {
   std::string key;

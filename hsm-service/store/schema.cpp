@@ -81,6 +81,15 @@ CREATE TABLE subject_key (
   key BLOB NOT NULL
 ) STRICT;
 )",
+    R"(
+CREATE TABLE operator_state (
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL,
+  seal BLOB NOT NULL,
+  PRIMARY KEY (kind, name)
+) STRICT;
+)",
 };
 
 Result<void> check_ours(Connection& connection, std::int64_t version) {

@@ -16,6 +16,7 @@ class SqliteStore final : public Store {
   CallStates& calls() override { return *calls_; }
   Devices& devices() override { return *devices_; }
   EnrolmentCodes& enrolment_codes() override { return *enrolment_codes_; }
+  OperatorStates& operator_states() override { return *operator_states_; }
   ReplayCache& replay_cache() override { return *replay_cache_; }
   ledger::SubjectKeys& subject_keys() override { return *subject_keys_; }
 
@@ -30,6 +31,7 @@ class SqliteStore final : public Store {
   const std::unique_ptr<CallStates> calls_ = make_call_states(*database_, seal_);
   const std::unique_ptr<Devices> devices_ = make_devices(*database_, seal_);
   const std::unique_ptr<EnrolmentCodes> enrolment_codes_ = make_enrolment_codes(*database_, seal_);
+  const std::unique_ptr<OperatorStates> operator_states_ = make_operator_states(*database_, seal_);
   const std::unique_ptr<ReplayCache> replay_cache_ = make_replay_cache(*database_);
   const std::unique_ptr<ledger::SubjectKeys> subject_keys_ = make_subject_keys(*database_);
 };

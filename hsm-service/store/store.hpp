@@ -23,6 +23,7 @@ class Store {
   virtual CallStates& calls() = 0;
   virtual Devices& devices() = 0;
   virtual EnrolmentCodes& enrolment_codes() = 0;
+  virtual OperatorStates& operator_states() = 0;
   virtual ReplayCache& replay_cache() = 0;
   virtual ledger::SubjectKeys& subject_keys() = 0;
 

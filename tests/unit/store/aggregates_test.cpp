@@ -266,6 +266,31 @@ TEST_F(ReplayCacheTest, IsPurgedOnlyWellAfterExpiry) {
   EXPECT_EQ(run(store->replay_cache().reserve(entry))->kind, ReplayState::Kind::reserved);
 }
 
+class OperatorStatesTest : public StoreTest {};
+
+TEST_F(OperatorStatesTest, AreReplacedByNameAndSurviveARestart) {
+  auto& states = store->operator_states();
+  EXPECT_THAT(*run(states.all("token")), IsEmpty());
+  ASSERT_TRUE(run(states.put({"token", "hsm-b", "drained"})));
+  ASSERT_TRUE(run(states.put({"token", "hsm-a", "drained"})));
+  ASSERT_TRUE(run(states.put({"token", "hsm-b", "active"})));
+  ASSERT_TRUE(run(states.put({"key", "hsm-a", "staged"})));
+  reopen();
+  const auto tokens = *run(store->operator_states().all("token"));
+  ASSERT_EQ(tokens.size(), 2U);
+  EXPECT_EQ(tokens[0].name + " " + tokens[0].state, "hsm-a drained");
+  EXPECT_EQ(tokens[1].name + " " + tokens[1].state, "hsm-b active");
+  EXPECT_EQ(run(store->operator_states().all("key"))->size(), 1U);
+}
+
+TEST_F(OperatorStatesTest, ComeToAStoreOfSchemaOne) {
+  store->close();
+  Intruder(file).run("DROP TABLE operator_state; PRAGMA user_version = 1");
+  store = open();
+  ASSERT_TRUE(run(store->operator_states().put({"token", "hsm-a", "drained"})));
+  EXPECT_EQ(run(store->operator_states().all("token"))->size(), 1U);
+}
+
 class SubjectKeysTest : public StoreTest {};
 
 TEST_F(SubjectKeysTest, AreMadeOnceAndSurviveARestart) {

@@ -16,6 +16,7 @@ class SealTest : public Fixture {
     ASSERT_TRUE(run(store->calls().put({"call-1", CallState::avatar_rejected, "ims-as-1", 10})));
     ASSERT_TRUE(run(store->devices().add({"x5t-1", alice, "0a1b", 2'000'000'000, true})));
     ASSERT_TRUE(run(store->enrolment_codes().add({"hash-1", alice, 1000})));
+    ASSERT_TRUE(run(store->operator_states().put({"key", "avatar-id", "retired"})));
   }
 
   [[nodiscard]] bool subscription_found(const tokens::Impu& who) {
@@ -54,6 +55,7 @@ class EditedRowTest : public SealTest, public ::testing::WithParamInterface<Edit
     if (table == "staged_content") return staged_found();
     if (table == "call") return run(store->calls().find("call-1")).has_value();
     if (table == "device") return run(store->devices().find("x5t-1")).has_value();
+    if (table == "operator_state") return run(store->operator_states().all("key")).has_value();
     return run(store->enrolment_codes().spend("hash-1", 999)).has_value();
   }
 };
@@ -84,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Edit{"device", "impu = 'sip:mallory@a.example'"}, Edit{"device", "impu = 'nobody'"},
                       Edit{"device", "not_after = 3000000000"}, Edit{"device", "serial_hex = '0a1c'"},
                       Edit{"enrolment_code", "impu = 'sip:mallory@a.example'"},
-                      Edit{"enrolment_code", "expires = 2000"}));
+                      Edit{"enrolment_code", "expires = 2000"}, Edit{"operator_state", "name = 'access-token'"},
+                      Edit{"operator_state", "state = 'active'"}));
 
 TEST_F(SealTest, RowCopiedToAnotherKeyIsRefused) {
   Intruder intruder(file);
