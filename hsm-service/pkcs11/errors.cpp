@@ -1,6 +1,7 @@
 #include "pkcs11/errors.hpp"
 
 #include <array>
+#include <charconv>
 #include <utility>
 
 namespace avseal::pkcs11 {
@@ -111,6 +112,14 @@ std::string_view reason_of(CK_RV rv) {
   }
 }
 
+// Error::param carries the code.
+constexpr std::string_view ckr_prefix = "ckr ";
+
+Error failed_with(CK_RV rv, Error error) {
+  error.param = std::string(ckr_prefix) + std::to_string(rv);
+  return error;
+}
+
 std::string quoted(std::string_view text) {
   return "\"" + std::string(text) + "\"";
 }
@@ -120,6 +129,13 @@ std::string quoted(std::string_view text) {
 std::string_view ckr_name(CK_RV rv) {
   if (const Ckr* known = find(rv)) return known->name;
   return (rv & CKR_VENDOR_DEFINED) != 0 ? "CKR_VENDOR_DEFINED" : "CKR_UNKNOWN";
+}
+
+CK_RV ckr_of(const Error& error) {
+  CK_RV rv = CKR_OK;
+  if (!error.param.starts_with(ckr_prefix)) return rv;
+  std::from_chars(error.param.data() + ckr_prefix.size(), error.param.data() + error.param.size(), rv);
+  return rv;
 }
 
 namespace errors {
@@ -132,7 +148,7 @@ Error call_failed(std::string_view function, CK_RV rv) {
   if (known == nullptr) detail += " (" + std::to_string(rv) + ")";
   const std::string_view advice = known == nullptr ? check_log : known->advice;
   if (!advice.empty()) detail.append("; ").append(advice);
-  return make(Category::unavailable, reason_of(rv), std::move(detail));
+  return failed_with(rv, make(Category::unavailable, reason_of(rv), std::move(detail)));
 }
 
 Error uri_invalid(std::string_view uri, std::string_view what) {
@@ -181,10 +197,11 @@ Error key_unsuitable(std::string_view wanted, std::string_view why) {
 }
 
 Error pin_incorrect(std::string_view token) {
-  return make(Category::unauthenticated, "pin-incorrect",
-              "token " + quoted(token) +
-                  " refused the PIN (C_Login: CKR_PIN_INCORRECT); correct it, then spend one attempt with `avseal "
-                  "token login --once`");
+  return failed_with(CKR_PIN_INCORRECT,
+                     make(Category::unauthenticated, "pin-incorrect",
+                          "token " + quoted(token) +
+                              " refused the PIN (C_Login: CKR_PIN_INCORRECT); correct it, then spend one attempt with "
+                              "`avseal token login --once`"));
 }
 
 Error pin_guarded(std::string_view token, std::string_view flag) {

@@ -17,6 +17,9 @@ inline constexpr std::string_view hsm_session_lost =
 inline constexpr std::string_view hsm_device_lost = "hsm-device-lost";  // the token or the module is gone
 inline constexpr std::string_view hsm_error = "hsm-error";              // anything else
 
+// The code of the call that failed, 0 if no call did.
+CK_RV ckr_of(const Error& error);
+
 namespace errors {
 
 Error call_failed(std::string_view function, CK_RV rv);

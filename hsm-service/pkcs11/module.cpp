@@ -101,7 +101,7 @@ Result<std::shared_ptr<const Module>> Module::load(const std::filesystem::path& 
   const bool multi_threaded = rv != CKR_CANT_LOCK;
   if (!multi_threaded) rv = api->C_Initialize(nullptr);
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-    return errors::module_unusable(file, errors::call_failed("C_Initialize", rv).detail);
+    return errors::call_failed("C_Initialize", rv);
   }
   return std::shared_ptr<const Module>(new Module(api, rv == CKR_OK, multi_threaded));
 }

@@ -14,7 +14,8 @@ namespace avseal::pkcs11 {
 // A loaded and initialised PKCS#11 module. Never fork after load(): start other processes by exec before it.
 class Module {
  public:
-  // dlopen, C_GetFunctionList, C_Initialize with the operating system's locks. Reason "module-unusable".
+  // dlopen, C_GetFunctionList, C_Initialize with the operating system's locks. Reason "module-unusable" if it is no
+  // PKCS#11 module; what C_Initialize says may be cured by another process.
   static Result<std::shared_ptr<const Module>> load(const std::filesystem::path& file);
 
   Module(const Module&) = delete;

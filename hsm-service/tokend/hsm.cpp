@@ -4,6 +4,8 @@
 #include <fstream>
 #include <iterator>
 
+#include <fmt/format.h>
+
 #include "pkcs11/errors.hpp"
 #include "pkcs11/keys.hpp"
 #include "pkcs11/operations.hpp"
@@ -62,6 +64,13 @@ Result<Key> load_key(pkcs11::Session& session, const KeyConfig& config) {
   return key;
 }
 
+// Tokens name themselves in any bytes; the protocol takes printable ASCII.
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return text;
+}
+
 // The same object under two names would have two rules: its rule could be got around.
 Result<void> require_distinct(const std::vector<Key>& keys) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -110,6 +119,13 @@ std::vector<KeyInfo> Hsm::announcement() const {
                      key.public_key ? key.public_key->spki() : Bytes()});
   }
   return infos;
+}
+
+TokenInfo Hsm::token_info() const {
+  const CK_TOKEN_INFO& info = token().info();
+  return {printable(token().label()), printable(token().serial()), printable(pkcs11::unpadded(info.manufacturerID)),
+          printable(pkcs11::unpadded(info.model)),
+          fmt::format("{}.{}", info.firmwareVersion.major, info.firmwareVersion.minor)};
 }
 
 Result<HsmSession> HsmSession::open(const Hsm& hsm) {

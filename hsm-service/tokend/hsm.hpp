@@ -28,6 +28,7 @@ class Hsm {
   [[nodiscard]] const std::vector<Key>& keys() const { return keys_; }
   [[nodiscard]] std::optional<std::size_t> find(std::string_view name) const;  // index in keys()
   [[nodiscard]] std::vector<KeyInfo> announcement() const;
+  [[nodiscard]] TokenInfo token_info() const;
 
  private:
   Hsm(pkcs11::Session login, std::vector<Key> keys) : login_(std::move(login)), keys_(std::move(keys)) {}

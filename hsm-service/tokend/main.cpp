@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <thread>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -10,6 +12,7 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
+#include "pkcs11/errors.hpp"
 #include "tokend/server.hpp"
 
 namespace {
@@ -19,6 +22,8 @@ using namespace avseal::tokend;
 
 constexpr int exit_restart = 1;    // another process may do better
 constexpr int exit_permanent = 2;  // nothing changes until somebody changes the configuration, the token or the PIN
+constexpr int exit_absent = 3;     // the token or a key on it is not there now
+constexpr std::chrono::milliseconds absent_pause{200};  // so that restarts do not hammer the HSM
 
 struct Options {
   std::string config;
@@ -44,20 +49,34 @@ void log_to_stderr(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-bool is_permanent(const Error& error) {
-  for (const std::string_view reason :
-       {"configuration-invalid", "uri-invalid", "module-unusable", "token-not-present", "token-ambiguous",
-        "key-not-found", "key-ambiguous", "key-unsuitable", "pin-incorrect", "pin-guarded", "pin-unreadable"}) {
-    if (error.reason == reason) return true;
-  }
-  return false;
+bool is_one_of(std::string_view reason, std::initializer_list<std::string_view> reasons) {
+  return std::find(reasons.begin(), reasons.end(), reason) != reasons.end();
 }
 
-// Leaves at once: modules' exit handlers crash or hang (SoftHSM's does).
-[[noreturn]] void leave(const Error& error) {
+int exit_code_of(const Error& error) {
+  if (is_one_of(error.reason, {"configuration-invalid", "uri-invalid", "module-unusable", "token-ambiguous",
+                               "key-ambiguous", "key-unsuitable", "pin-incorrect", "pin-guarded", "pin-unreadable"})) {
+    return exit_permanent;
+  }
+  return is_one_of(error.reason, {"token-not-present", "key-not-found"}) ? exit_absent : exit_restart;
+}
+
+// Leaves without modules' exit handlers: they crash or hang (SoftHSM's does).
+[[noreturn]] void leave(const Error& error, int code) {
   std::fprintf(stderr, "avseal-tokend: %s\n", error.detail.c_str());
   std::fflush(stderr);
-  ::_exit(is_permanent(error) ? exit_permanent : exit_restart);
+  if (code == exit_absent) std::this_thread::sleep_for(absent_pause);
+  ::_exit(code);
+}
+
+[[noreturn]] void leave_service(const Error& error) {
+  leave(error, exit_code_of(error));
+}
+
+// Before it served: an HSM that fails now is not there yet.
+[[noreturn]] void leave_start(const Error& error) {
+  const bool hsm = is_one_of(error.reason, {pkcs11::hsm_error, pkcs11::hsm_session_lost, pkcs11::hsm_device_lost});
+  leave(error, hsm ? exit_absent : exit_code_of(error));
 }
 
 Result<Descriptor> open_listener(const Options& options, const Config& config) {
@@ -78,14 +97,15 @@ Result<void> serve(const Options& options) {
   spdlog::info("event=logged-in token=\"{}\" serial={} keys={}", hsm->token().label(), hsm->token().serial(),
                hsm->keys().size());
   AVSEAL_TRY(Descriptor listener, open_listener(options, config));
-  AVSEAL_TRY(const std::unique_ptr<Server> server, Server::create(std::move(listener), std::move(peers), *hsm));
+  AVSEAL_TRY(const std::unique_ptr<Server> server,
+             Server::create(std::move(listener), std::move(peers), *hsm, config.sessions));
   Watchdog watchdog(config.call_limit, config.sessions, [&config](std::size_t thread) {
-    leave(errors::make(
+    leave_service(errors::make(
         Category::unavailable, "hsm-hung",
         fmt::format("a PKCS#11 call of session {} did not return within {} ms", thread, config.call_limit.count())));
   });
   SessionPool pool(
-      *hsm, watchdog, [&server] { server->wake(); }, leave);
+      *hsm, watchdog, [&server] { server->wake(); }, leave_service);
   AVSEAL_CHECK(pool.start(config.sessions));
   ::sd_notify(0, "READY=1");
   spdlog::info("event=ready sessions={} socket=\"{}\"", config.sessions, options.socket);
@@ -103,5 +123,5 @@ int main(int argc, char** argv) {
   app.add_flag("--die-with-parent", options.die_with_parent, "end when the process that started this one ends");
   CLI11_PARSE(app, argc, argv);
   harden(options.die_with_parent);
-  leave(serve(options).error());
+  leave_start(serve(options).error());
 }

@@ -149,6 +149,12 @@ Result<void> check_request(FrameType operation, std::string_view key, ByteView i
   }
 }
 
+// In the order of the frame; const or not as the token is.
+template <class Token>
+auto texts_of(Token& token) {
+  return std::array{&token.label, &token.serial, &token.manufacturer, &token.model, &token.firmware};
+}
+
 std::string clean_detail(std::string_view detail) {
   std::string text(detail.substr(0, max_detail));
   std::replace_if(text.begin(), text.end(), control, ' ');
@@ -176,9 +182,14 @@ Result<void> append_server_hello(Bytes& out, const ServerHello& hello) {
       return too_large("key \"" + key.name + "\" cannot be announced: names are 1 to 255 printable characters");
     }
   }
+  for (const std::string* text : texts_of(hello.token)) {
+    if (text->size() > 255 || !printable(*text)) return too_large("the token's description cannot be announced");
+  }
   Writer writer(out, FrameType::server_hello);
   writer.unsigned_integer(hello.version);
   writer.bytes<std::uint8_t>(as_bytes(hello.instance));
+  for (const std::string* text : texts_of(hello.token)) writer.bytes<std::uint8_t>(as_bytes(*text));
+  writer.unsigned_integer(hello.sessions);
   writer.unsigned_integer(static_cast<std::uint8_t>(hello.keys.size()));
   for (const KeyInfo& key : hello.keys) {
     writer.bytes<std::uint8_t>(as_bytes(key.name));
@@ -207,6 +218,9 @@ void append_reply(Bytes& out, const Reply& reply) {
     Writer writer(out, FrameType::result);
     writer.unsigned_integer(reply.id);
     writer.unsigned_integer(reply.sequence);
+    writer.unsigned_integer(reply.queue_us);
+    writer.unsigned_integer(reply.hsm_us);
+    writer.unsigned_integer(reply.recoveries);
     writer.bytes<std::uint16_t>(*reply.value);
     writer.finish();
     return;
@@ -215,6 +229,7 @@ void append_reply(Bytes& out, const Reply& reply) {
   Writer writer(out, FrameType::error);
   writer.unsigned_integer(reply.id);
   writer.unsigned_integer(static_cast<std::uint8_t>(error.category));
+  writer.unsigned_integer(reply.ckr);
   writer.bytes<std::uint8_t>(as_bytes(known_reason(error.reason)));
   writer.bytes<std::uint16_t>(as_bytes(clean_detail(error.detail)));
   writer.finish();
@@ -249,6 +264,8 @@ Result<ServerHello> decode_server_hello(ByteView body) {
   ServerHello hello;
   hello.version = reader.unsigned_integer<std::uint16_t>();
   hello.instance = reader.text<std::uint8_t>();
+  for (std::string* text : texts_of(hello.token)) *text = reader.text<std::uint8_t>();
+  hello.sessions = reader.unsigned_integer<std::uint8_t>();
   const std::size_t count = reader.unsigned_integer<std::uint8_t>();
   if (count > max_keys) return malformed("a server hello names at most " + std::to_string(max_keys) + " keys");
   for (std::size_t i = 0; i < count; ++i) {
@@ -284,9 +301,13 @@ Result<Reply> decode_reply(ByteView body) {
   reply.id = reader.unsigned_integer<std::uint64_t>();
   if (type == FrameType::result) {
     reply.sequence = reader.unsigned_integer<std::uint64_t>();
+    reply.queue_us = reader.unsigned_integer<std::uint32_t>();
+    reply.hsm_us = reader.unsigned_integer<std::uint32_t>();
+    reply.recoveries = reader.unsigned_integer<std::uint32_t>();
     reply.value = copy(reader.bytes<std::uint16_t>());
   } else if (type == FrameType::error) {
     const auto category = reader.unsigned_integer<std::uint8_t>();
+    reply.ckr = reader.unsigned_integer<std::uint32_t>();
     const std::string reason = reader.text<std::uint8_t>();
     const std::string_view detail = as_text(reader.bytes<std::uint16_t>());
     if (category > static_cast<std::uint8_t>(Category::internal)) return malformed("unknown error category");

@@ -5,7 +5,8 @@
 // hold any text without control characters). Nothing may follow the last field.
 //
 //   client hello  0x01  u16 version
-//   server hello  0x02  u16 version, str8 instance (a random uuid per process), u8 count, count x key
+//   server hello  0x02  u16 version, str8 instance (a random uuid per process), token: str8 label, str8 serial, str8
+//                       manufacturer, str8 model, str8 firmware; u8 sessions, u8 count, count x key
 //                       key: str8 name, str8 kind, str8 algorithm ("ES256", "ES384", "A256GCM"), bytes16 SPKI (DER;
 //                       empty for dac-kek)
 //   sign          0x10  request: the bytes to be signed, never a digest; aad empty
@@ -13,10 +14,13 @@
 //   unwrap        0x12  request: what wrap returned
 //   probe         0x13  request: input and aad empty
 //                       request: u64 id, str8 key name, bytes32 input, bytes16 aad
-//   result        0x20  u64 id, u64 sequence, bytes16 value
+//   result        0x20  u64 id, u64 sequence, u32 queue_us, u32 hsm_us, u32 recoveries, bytes16 value
 //                       sign: r || s, and the number of signatures that this instance made with the key, this one
-//                       included wrap: the wrapped key; unwrap: the data key; probe: empty; sequence 0
-//   error         0x21  u64 id, u8 category, str8 reason, str16 detail
+//                       included; wrap: the wrapped key; unwrap: the data key; probe: empty; sequence 0
+//                       queue_us and hsm_us: what the request spent waiting for a session, and in the HSM; recoveries:
+//                       of this instance so far
+//   error         0x21  u64 id, u8 category, u32 ckr, str8 reason, str16 detail
+//                       ckr: the PKCS#11 code of the call that failed, 0 if none did
 //
 // Both sides send their hello first and at once; either may leave when it does not know the other's version. Then the
 // client sends requests with identifiers of its choice, as many as it likes, and gets one result or error for each, in
@@ -34,7 +38,7 @@
 
 namespace avseal::tokend {
 
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 inline constexpr std::size_t max_frame = 128 * 1024;  // bytes after the length
 inline constexpr std::size_t max_keys = 64;
 inline constexpr std::size_t max_aad = 4096;
@@ -59,6 +63,16 @@ struct KeyInfo {
   bool operator==(const KeyInfo&) const = default;
 };
 
+// What C_GetTokenInfo says.
+struct TokenInfo {
+  std::string label;
+  std::string serial;
+  std::string manufacturer;
+  std::string model;
+  std::string firmware;  // "2.6"
+  bool operator==(const TokenInfo&) const = default;
+};
+
 struct ClientHello {
   std::uint16_t version = protocol_version;
 };
@@ -66,6 +80,8 @@ struct ClientHello {
 struct ServerHello {
   std::uint16_t version = protocol_version;
   std::string instance;
+  TokenInfo token;
+  std::uint8_t sessions = 1;
   std::vector<KeyInfo> keys;
 };
 
@@ -84,6 +100,10 @@ struct Reply {
   std::uint64_t id = 0;
   std::uint64_t sequence = 0;
   Result<Bytes> value = Bytes{};
+  std::uint32_t ckr = 0;       // of an error
+  std::uint32_t queue_us = 0;  // of a result, like the following
+  std::uint32_t hsm_us = 0;
+  std::uint32_t recoveries = 0;
 };
 
 // Appends one whole frame, length included. Fields beyond their bounds are the caller's error and refused

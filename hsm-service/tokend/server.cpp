@@ -43,7 +43,8 @@ bool would_block() {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::create(Descriptor listener, PeerPolicy peers, const Hsm& hsm) {
+Result<std::unique_ptr<Server>> Server::create(Descriptor listener, PeerPolicy peers, const Hsm& hsm,
+                                               unsigned sessions) {
   sigset_t set{};
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
@@ -54,7 +55,8 @@ Result<std::unique_ptr<Server>> Server::create(Descriptor listener, PeerPolicy p
   Descriptor wakeup(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (wakeup.get() < 0) return failed("eventfd");
   Bytes hello;
-  AVSEAL_CHECK(append_server_hello(hello, {protocol_version, tokens::random_uuid(), hsm.announcement()}));
+  AVSEAL_CHECK(append_server_hello(hello, {protocol_version, tokens::random_uuid(), hsm.token_info(),
+                                           static_cast<std::uint8_t>(sessions), hsm.announcement()}));
   return std::unique_ptr<Server>(
       new Server(std::move(listener), std::move(peers), hsm, std::move(wakeup), std::move(signals), std::move(hello)));
 }
@@ -190,7 +192,7 @@ Result<void> Server::take_frame(std::uint64_t id, Connection& connection, ByteVi
     return {};
   }
   ++connection.outstanding;
-  pool.submit({id, *key, std::move(request)});
+  pool.submit({id, *key, std::move(request), SteadyClock::now()});
   return {};
 }
 

@@ -13,7 +13,8 @@ namespace avseal::tokend {
 class Server {
  public:
   // Blocks SIGTERM and SIGINT in this thread and those it starts later. Reason "server-failed".
-  static Result<std::unique_ptr<Server>> create(Descriptor listener, PeerPolicy peers, const Hsm& hsm);
+  static Result<std::unique_ptr<Server>> create(Descriptor listener, PeerPolicy peers, const Hsm& hsm,
+                                                unsigned sessions);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();

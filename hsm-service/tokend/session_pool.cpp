@@ -1,9 +1,13 @@
 #include "tokend/session_pool.hpp"
 
+#include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include <openssl/crypto.h>
 #include <spdlog/spdlog.h>
+
+#include "pkcs11/errors.hpp"
 
 namespace avseal::tokend {
 
@@ -12,6 +16,11 @@ namespace {
 // Replies are handed over in groups while calls are short, for each hand-over wakes the other thread.
 constexpr std::size_t group = 8;
 constexpr std::chrono::microseconds short_call{200};
+
+std::uint32_t microseconds(std::chrono::nanoseconds time) {
+  const auto count = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 0, std::numeric_limits<std::uint32_t>::max()));
+}
 
 }  // namespace
 
@@ -83,7 +92,12 @@ void SessionPool::run(std::size_t thread, HsmSession session) {
       more = !queue_.empty();
     }
     const auto started = std::chrono::steady_clock::now();
-    done.push_back({job.connection, execute(session, thread, job)});
+    Reply reply = execute(session, thread, job);
+    reply.queue_us = microseconds(started - job.submitted);
+    reply.hsm_us = microseconds(std::chrono::steady_clock::now() - started);
+    reply.recoveries = recoveries_.load(std::memory_order_relaxed);
+    if (!reply.value) reply.ckr = static_cast<std::uint32_t>(pkcs11::ckr_of(reply.value.error()));
+    done.push_back({job.connection, std::move(reply)});
     OPENSSL_cleanse(job.request.input.data(), job.request.input.size());
     const bool was_short = std::chrono::steady_clock::now() - started < short_call;
     if (!more || !was_short || done.size() >= group) publish(done);
@@ -106,6 +120,7 @@ Reply SessionPool::execute(HsmSession& session, std::size_t thread, const Job& j
       return reply;
     }
     session = std::move(*opened);
+    recoveries_.fetch_add(1, std::memory_order_relaxed);
     spdlog::info("event=session-reopened");
     reply.value = call(session, job);
     if (!reply.value && loses_session(reply.value.error())) lost_(reply.value.error());

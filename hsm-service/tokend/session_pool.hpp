@@ -13,6 +13,7 @@ struct Job {
   std::uint64_t connection = 0;
   std::size_t key = 0;  // index in Hsm::keys()
   Request request;
+  std::chrono::steady_clock::time_point submitted;
 };
 
 struct Done {
@@ -48,6 +49,7 @@ class SessionPool {
   const std::function<void()> wake_;
   const std::function<void(const Error&)> lost_;
   std::vector<std::atomic<std::uint64_t>> sequences_;  // signatures per key
+  std::atomic<std::uint32_t> recoveries_{0};
 
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;

@@ -24,6 +24,7 @@ void decode_all(ByteView body) {
     if (tokend::append_server_hello(frame, *hello)) require_same(frame, body);
   } else if (const auto reply = tokend::decode_reply(body)) {
     tokend::append_reply(frame, *reply);
+    if (reply->value) require_same(frame, body);  // an error's text may be cleaned
   } else if (const auto client = tokend::decode_client_hello(body)) {
     tokend::append_client_hello(frame, *client);
     require_same(frame, body);

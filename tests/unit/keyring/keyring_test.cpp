@@ -244,7 +244,7 @@ TEST_F(KeyringTest, WorkersThatCannotServeAreNamed) {
   EXPECT_THAT(try_open().error().detail, HasSubstr("announces the key twice"));
   config.start_limit = 100ms;
   worker.hello.version = 7;
-  EXPECT_THAT(try_open().error().detail, HasSubstr("protocol version 7, expected 1"));
+  EXPECT_THAT(try_open().error().detail, HasSubstr("protocol version 7, expected 2"));
   worker.kill();
   EXPECT_THAT(try_open().error().detail, HasSubstr("connecting failed"));
 }

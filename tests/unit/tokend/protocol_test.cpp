@@ -25,8 +25,8 @@ Bytes request_frame(FrameType type, std::string_view key, ByteView input, ByteVi
 TEST(Protocol, ClientHelloHasTheDocumentedBytes) {
   Bytes out;
   append_client_hello(out, {});
-  EXPECT_EQ(out, (Bytes{0, 0, 0, 3, 0x01, 0, 1}));
-  EXPECT_EQ(decode_client_hello(body_of(out))->version, 1);
+  EXPECT_EQ(out, (Bytes{0, 0, 0, 3, 0x01, 0, 2}));
+  EXPECT_EQ(decode_client_hello(body_of(out))->version, 2);
 }
 
 TEST(Protocol, RequestHasTheDocumentedBytes) {
@@ -35,20 +35,28 @@ TEST(Protocol, RequestHasTheDocumentedBytes) {
 }
 
 TEST(Protocol, ServerHelloComesBackAsItWas) {
-  const ServerHello hello{1, "9f8b", {{"a", "avatar-id", "ES256", {1, 2, 3}}, {"k", "dac-kek", "A256GCM", {}}}};
+  const ServerHello hello{2,
+                          "9f8b",
+                          {"t", "0017", "maker", "model", "2.6"},
+                          8,
+                          {{"a", "avatar-id", "ES256", {1, 2, 3}}, {"k", "dac-kek", "A256GCM", {}}}};
   Bytes out;
   ASSERT_TRUE(append_server_hello(out, hello));
   const auto decoded = decode_server_hello(body_of(out));
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->instance, "9f8b");
+  EXPECT_EQ(decoded->token, hello.token);
+  EXPECT_EQ(decoded->sessions, 8U);
   EXPECT_EQ(decoded->keys, hello.keys);
 }
 
 TEST(Protocol, ServerHelloRefusesTooManyKeysAndBadNames) {
   Bytes out{42};
-  EXPECT_FALSE(append_server_hello(out, {1, "i", std::vector<KeyInfo>(max_keys + 1, {"n", "k", "a", {}})}));
-  EXPECT_FALSE(append_server_hello(out, {1, "i", {{"a\nb", "k", "a", {}}}}));
-  EXPECT_FALSE(append_server_hello(out, {1, "i", {{"", "k", "a", {}}}}));
+  EXPECT_FALSE(append_server_hello(out, {2, "i", {}, 1, std::vector<KeyInfo>(max_keys + 1, {"n", "k", "a", {}})}));
+  EXPECT_FALSE(append_server_hello(out, {2, "i", {}, 1, {{"a\nb", "k", "a", {}}}}));
+  EXPECT_FALSE(append_server_hello(out, {2, "i", {}, 1, {{"", "k", "a", {}}}}));
+  EXPECT_FALSE(append_server_hello(out, {2, "i", {std::string(256, 'x'), {}, {}, {}, {}}, 1, {}}));
+  EXPECT_FALSE(append_server_hello(out, {2, "i", {{}, "a\x01", {}, {}, {}}, 1, {}}));
   EXPECT_EQ(out, Bytes{42});
 }
 
@@ -89,7 +97,7 @@ TEST(Protocol, TheLargestRequestFits) {
 
 TEST(Protocol, EveryTruncationAndTrailingByteIsRefused) {
   Bytes hello;
-  ASSERT_TRUE(append_server_hello(hello, {1, "i", {{"a", "avatar-id", "ES256", {1, 2}}}}));
+  ASSERT_TRUE(append_server_hello(hello, {2, "i", {}, 1, {{"a", "avatar-id", "ES256", {1, 2}}}}));
   Bytes error;
   append_reply(error, {3, 0, errors::make(Category::forbidden, "not-of-key-kind", "no")});
   Bytes result;
@@ -111,21 +119,25 @@ TEST(Protocol, EveryTruncationAndTrailingByteIsRefused) {
 
 TEST(Protocol, RepliesComeBackAsTheyWere) {
   Bytes out;
-  append_reply(out, {std::uint64_t{1} << 40, 12, Bytes(64, 9)});
+  append_reply(out, {std::uint64_t{1} << 40, 12, Bytes(64, 9), 0, 150, 70000, 3});
   auto reply = decode_reply(body_of(out));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->id, std::uint64_t{1} << 40);
   EXPECT_EQ(reply->sequence, 12U);
   EXPECT_EQ(*reply->value, Bytes(64, 9));
+  EXPECT_EQ(reply->queue_us, 150U);
+  EXPECT_EQ(reply->hsm_us, 70000U);
+  EXPECT_EQ(reply->recoveries, 3U);
 
   out.clear();
-  append_reply(out, {5, 0, errors::make(Category::too_many_requests, "rate-exceeded", "wait")});
+  append_reply(out, {5, 0, errors::make(Category::too_many_requests, "rate-exceeded", "wait"), 0x80000001});
   reply = decode_reply(body_of(out));
   ASSERT_TRUE(reply);
   ASSERT_FALSE(reply->value);
   EXPECT_EQ(reply->value.error().category, Category::too_many_requests);
   EXPECT_EQ(reply->value.error().reason, "rate-exceeded");
   EXPECT_EQ(reply->value.error().detail, "wait");
+  EXPECT_EQ(reply->ckr, 0x80000001U);
 }
 
 TEST(Protocol, AnUnknownReasonReadsAsHsmError) {

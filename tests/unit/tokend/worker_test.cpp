@@ -39,6 +39,11 @@ TEST_F(WorkerTest, AnnouncesItsKeysAndSignsWithThem) {
       EXPECT_EQ(key.spki, public_keys.at(key.name).spki());
     }
   }
+  EXPECT_EQ(hello->token.label, "test");
+  EXPECT_EQ(hello->token.model, "SoftHSM v2");
+  EXPECT_EQ(hello->token.firmware, "2.6");
+  EXPECT_EQ(hello->token.serial.size(), 16U);
+  EXPECT_EQ(hello->sessions, 1U);
   const std::map<std::string, std::string> inputs = {{"avatar-id", jws_input(passport_header)},
                                                      {"avatar-metadata", jws_input(metadata_header)},
                                                      {"access-token", jws_input(access_header)},
@@ -292,15 +297,20 @@ TEST_F(WorkerTest, AWrongPinEndsItForGood) {
   EXPECT_THAT(next->last_line(), HasSubstr("CKF_USER_PIN_COUNT_LOW"));
 }
 
-TEST_F(WorkerTest, PermanentErrorsAreOneSentence) {
+TEST_F(WorkerTest, ErrorsAtTheStartAreOneSentenceAndACode) {
   const auto module = std::string("module = \"") + pkcs11::softhsm + "\"\n";
   const std::string key = "[[keys]]\nname = \"k\"\nkind = \"avatar-id\"\nuri = \"pkcs11:object=";
   const std::string token = "token = \"pkcs11:token=test\"\nstate_directory = \".\"\npin_file = \"pin\"\n";
-  const std::vector<std::pair<std::string, std::string>> cases = {
+  struct Case {
+    std::string config;
+    std::string sentence;
+    int code = 2;
+  };
+  const std::vector<Case> cases = {
       {module + "token = \"pkcs11:token=other\"\nstate_directory = \".\"\npin_file = \"pin\"\n" + key + "avatar-id\"\n",
-       "no token matches"},
-      {module + token + key + "absent\"\n", "no key matches"},
-      {module + token + key + "dac-kek\"\n", "no key matches"},
+       "no token matches", 3},
+      {module + token + key + "absent\"\n", "no key matches", 3},
+      {module + token + key + "dac-kek\"\n", "no key matches", 3},
       {module + "token = \"pkcs11:token=test\"\nstate_directory = \".\"\npin_file = \"absent\"\n" + key +
            "avatar-id\"\n",
        "No such file"},
@@ -320,9 +330,9 @@ TEST_F(WorkerTest, PermanentErrorsAreOneSentence) {
            "uri = \"pkcs11:object=avatar-id\"\n",
        "not the certificate of the key"},
   };
-  for (const auto& [text, expected] : cases) {
+  for (const auto& [text, expected, code] : cases) {
     const auto worker = start(softhsm.directory.write("tokend.toml", text));
-    EXPECT_EQ(worker->wait(), 2) << worker->log();
+    EXPECT_EQ(worker->wait(), code) << worker->log();
     EXPECT_THAT(worker->last_line(), StartsWith("avseal-tokend: "));
     EXPECT_THAT(worker->last_line(), HasSubstr(expected));
   }
