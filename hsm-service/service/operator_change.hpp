@@ -1,0 +1,15 @@
+#pragma once
+
+#include <functional>
+
+#include "http/message.hpp"
+#include "ledger/ledger.hpp"
+
+namespace avseal::service {
+
+// What an operator changes in a running node: `change` happens after the leaf that says who wanted it is on disk, so
+// that nothing takes effect unlogged. If it then fails, a second leaf of the type says so, with the reason.
+boost::asio::awaitable<Result<void>> logged_change(ledger::Ledger& ledger, ledger::Event event,
+                                                   std::function<boost::asio::awaitable<Result<void>>()> change);
+
+}  // namespace avseal::service
