@@ -38,7 +38,16 @@ void BodyPipe::finish() {
 void BodyPipe::fail(Error error) {
   if (finished_ || error_) return;
   error_ = std::move(error);
+  take_pending();
   timer_.cancel();
+}
+
+Bytes BodyPipe::take_pending() {
+  Bytes out;
+  out.swap(pending_);
+  buffered_.Decrement(static_cast<double>(out.size()));
+  if (!out.empty()) consumed_(out.size());
+  return out;
 }
 
 asio::awaitable<Result<Bytes>> BodyPipe::read() {
@@ -54,11 +63,7 @@ asio::awaitable<Result<Bytes>> BodyPipe::read() {
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
   if (error_) co_return *error_;
-  Bytes out;
-  out.swap(pending_);
-  buffered_.Decrement(static_cast<double>(out.size()));
-  if (!out.empty()) consumed_(out.size());
-  co_return out;
+  co_return take_pending();
 }
 
 }  // namespace avseal::http

@@ -10,8 +10,8 @@
 namespace avseal::http {
 
 // A streamed request body between a connection, which pushes what arrived, and a handler, which reads. The connection
-// lets its peer send more only when `consumed` is told of bytes that the handler took, so that at most one flow-control
-// window is held. One thread.
+// lets its peer send more only when `consumed` is told of bytes that the handler took or that nobody will take, so that
+// at most one flow-control window is held. One thread.
 class BodyPipe : public BodyReader {
  public:
   struct Limits {
@@ -27,10 +27,12 @@ class BodyPipe : public BodyReader {
 
   Result<void> push(ByteView bytes);  // "body-too-large", of which the reader hears too
   void finish();
-  void fail(Error error);  // unless finished
+  void fail(Error error);  // unless finished; drops what was not read
   boost::asio::awaitable<Result<Bytes>> read() override;
 
  private:
+  Bytes take_pending();
+
   boost::asio::steady_timer timer_;  // wakes the reader
   Limits limits_;
   prometheus::Gauge& buffered_;

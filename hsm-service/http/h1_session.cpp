@@ -22,8 +22,6 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t piece_size = 16 * 1024;
-constexpr std::size_t linger_limit = 256 * 1024;
-constexpr auto linger_time = std::chrono::seconds(1);
 
 using Parser = beast::http::request_parser<beast::http::buffer_body>;
 
@@ -41,6 +39,7 @@ class H1Session final : public Session, public std::enable_shared_from_this<H1Se
  private:
   asio::awaitable<bool> read_message_head(std::optional<Error>& error);
   asio::awaitable<Result<void>> read_request(Request& request);
+  asio::awaitable<Result<void>> write_continue();
   asio::awaitable<Result<void>> read_complete(Request& request, std::uint64_t limit);
   Result<void> take_head(Request& request);
   Result<void> check_length(const Route& route, const Request& request, bool& has_body) const;
@@ -55,6 +54,7 @@ class H1Session final : public Session, public std::enable_shared_from_this<H1Se
   asio::steady_timer timer_;
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
+  bool expects_continue_ = false;  // the peer sends its body when told to
   Deadline body_until_ = Deadline::max();
   bool late_ = false;
   bool reading_ = false;  // a body is being read
@@ -178,13 +178,7 @@ asio::awaitable<Result<void>> H1Session::read_request(Request& request) {
   AVSEAL_CO_CHECK(check_length(r, request, has_body));
   if (r.body == BodyMode::stream) request.deadline += site_->config.stream_deadline - site_->config.request_deadline;
   body_until_ = request.deadline;
-  const auto expect = request.header("expect");
-  if (expect && has_body) {
-    constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    boost::system::error_code failed;
-    co_await asio::async_write(*tls_, asio::buffer(go_on), asio::redirect_error(asio::use_awaitable, failed));
-    if (failed) co_return errors::body_truncated();
-  }
+  expects_continue_ = has_body && request.header("expect").has_value();
   if (r.body == BodyMode::complete) co_return co_await read_complete(request, r.max_body);
   if (r.body == BodyMode::stream) {
     request.stream_owner = std::make_shared<H1Body>(shared_from_this(), r.max_body);
@@ -203,9 +197,19 @@ asio::awaitable<Result<void>> H1Session::read_complete(Request& request, std::ui
   }
 }
 
+asio::awaitable<Result<void>> H1Session::write_continue() {
+  constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+  boost::system::error_code failed;
+  arm(std::min(body_until_, steady_clock::now() + site_->config.idle_timeout));
+  co_await asio::async_write(*tls_, asio::buffer(go_on), asio::redirect_error(asio::use_awaitable, failed));
+  if (failed) co_return errors::body_truncated();
+  co_return Result<void>();
+}
+
 asio::awaitable<Result<Bytes>> H1Session::read_body() {
   const auto self = shared_from_this();
   if (over_ || closed_ || reading_) co_return errors::body_truncated();
+  if (std::exchange(expects_continue_, false)) AVSEAL_CO_CHECK(co_await write_continue());
   Bytes piece(piece_size);
   std::size_t size = 0;
   while (size == 0 && !parser_->is_done()) {
@@ -276,21 +280,24 @@ asio::awaitable<bool> H1Session::write_stream(Response& response) {
   co_return true;
 }
 
-// Ends the connection so that an answer already sent is not lost to a reset: half-closes and discards what the peer
-// still sends, for a while.
+// Ends the connection so that an answer already sent is not lost to a reset: half-closes, and discards some of what the
+// peer still sends. The rest is left unread, which stops the peer, until it ends the connection or time is up.
 asio::awaitable<void> H1Session::linger() {
   if (closed_ || reading_) co_return;
   arm(steady_clock::now() + linger_time);
   boost::system::error_code failed;
   co_await tls_->async_shutdown(asio::redirect_error(asio::use_awaitable, failed));
   if (closed_ || late_) co_return;
-  tls_->next_layer().shutdown(asio::ip::tcp::socket::shutdown_send, failed);
+  auto& socket = tls_->next_layer();
+  socket.shutdown(asio::ip::tcp::socket::shutdown_send, failed);
   Bytes scratch(piece_size);
   std::size_t discarded = 0;
-  while (!failed && !late_ && !closed_ && discarded < linger_limit) {
-    discarded += co_await tls_->next_layer().async_read_some(asio::buffer(scratch),
-                                                             asio::redirect_error(asio::use_awaitable, failed));
+  while (!failed && !late_ && !closed_ && discarded < discard_limit) {
+    discarded +=
+        co_await socket.async_read_some(asio::buffer(scratch), asio::redirect_error(asio::use_awaitable, failed));
   }
+  if (failed || late_ || closed_) co_return;
+  co_await socket.async_wait(asio::ip::tcp::socket::wait_error, asio::redirect_error(asio::use_awaitable, failed));
 }
 
 asio::awaitable<void> H1Session::run() {

@@ -4,6 +4,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include "http/errors.hpp"
 #include "http/h2_session.hpp"
 
 namespace avseal::http {
@@ -111,11 +112,16 @@ asio::awaitable<void> H2Session::pull(StreamPtr stream) {
 
 void H2Session::sent_end(H2Stream& stream) {
   stream.ended = true;
-  if (!stream.body_complete && stream.pipe) stop_peer(stream);
+  if (stream.body_complete) return;
+  if (stream.pipe) stream.pipe->fail(errors::body_truncated());
+  stream.expires = steady_clock::now() + linger_time;
+  if (stream.expires < armed_) watch(stream.expires);
 }
 
-// A complete answer to an incomplete request: RFC 9113 section 8.1 asks the peer to stop sending, without error.
+// A complete answer to an incomplete request, whose sender did not stop by itself: RFC 9113 section 8.1 asks it to,
+// without error. Not at once, for some clients (curl 7.88) take this for the loss of an answer that they have not read.
 void H2Session::stop_peer(H2Stream& stream) {
+  stream.expires = Deadline::max();
   nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
 }
 

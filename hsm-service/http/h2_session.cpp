@@ -24,7 +24,6 @@ namespace {
 constexpr std::size_t read_size = 16 * 1024;
 constexpr std::size_t write_batch = 64 * 1024;
 constexpr std::int32_t upload_window = 256 * 1024;  // per stream with a streamed body
-constexpr std::uint64_t discard_limit = 256 * 1024;
 constexpr std::int32_t connection_window = 1024 * 1024;
 
 }  // namespace
@@ -199,20 +198,22 @@ void H2Session::admit(H2Stream& stream) {
 void H2Session::data(H2Stream& stream, ByteView bytes) {
   nghttp2_session_consume_connection(session_.get(), bytes.size());
   if (stream.pipe) {
-    if (!stream.pipe->push(bytes)) nghttp2_session_consume_stream(session_.get(), stream.id, bytes.size());
+    if (!stream.pipe->push(bytes)) discard(stream, bytes.size());
     return;
   }
+  if (stream.launched) return discard(stream, bytes.size());  // refused
   nghttp2_session_consume_stream(session_.get(), stream.id, bytes.size());
-  if (stream.launched) {  // refused: a peer that reads the answer stops by itself
-    stream.discarded += bytes.size();
-    if (stream.ended && stream.discarded > discard_limit) stop_peer(stream);
-    return;
-  }
   std::string& body = stream.request.body;
   if (bytes.size() > stream.max_body - body.size()) {
     return refuse(stream, stream.max_body == 0 ? errors::body_unexpected() : errors::body_too_large(stream.max_body));
   }
   body.append(as_text(bytes));
+}
+
+// Beyond the limit the window stays closed: the peer can send no more, but reads the answer.
+void H2Session::discard(H2Stream& stream, std::size_t size) {
+  stream.discarded += size;
+  if (stream.discarded <= discard_limit) nghttp2_session_consume_stream(session_.get(), stream.id, size);
 }
 
 void H2Session::body_complete(H2Stream& stream) {
@@ -326,6 +327,8 @@ void H2Session::on_tick() {
     }
     if (!stream->launched) {
       refuse(*stream, errors::body_late());
+    } else if (stream->ended) {
+      stop_peer(*stream);
     } else if (stream->answered) {
       site_->metrics.refused("answer-not-taken");
       stream->expires = Deadline::max();

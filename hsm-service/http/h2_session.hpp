@@ -57,6 +57,7 @@ class H2Session final : public Session, public std::enable_shared_from_this<H2Se
   void head_complete(H2Stream& stream, bool end);
   void admit(H2Stream& stream);
   void data(H2Stream& stream, ByteView bytes);
+  void discard(H2Stream& stream, std::size_t size);
   void body_complete(H2Stream& stream);
   void launch(H2Stream& stream);
   void closed(H2Stream& stream);

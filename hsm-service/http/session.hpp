@@ -12,6 +12,11 @@ namespace avseal::http {
 
 using TlsStream = boost::asio::ssl::stream<boost::asio::ip::tcp::socket>;
 
+// A peer whose request was answered before it was all sent may still be sending, and must be able to read the answer:
+// so much of the rest is taken and discarded, and so long is it waited for, before the peer is cut off.
+constexpr std::size_t discard_limit = 256 * 1024;
+constexpr auto linger_time = std::chrono::seconds(1);
+
 // What the connections of one io_context share. One thread.
 struct Site {
   Site(ServerConfig c, const Router& r, prometheus::Registry& registry)

@@ -54,6 +54,54 @@ TEST(Curl, UploadsAndDownloads) {
   }
 }
 
+struct RefusedUpload {
+  std::string target;
+  std::string method;
+  bool auditor;
+  std::string expected;
+};
+
+// Whatever the size of an upload that is refused, the client reads why.
+class Refused : public ::testing::TestWithParam<RefusedUpload> {
+ protected:
+  std::string upload(TestSite& site, const std::string& client, std::size_t size) const {
+    const std::string file = (site.directory.path() / "content").string();
+    EXPECT_EQ(output_of("truncate -s " + std::to_string(size) + " " + file), "");
+    const Identity& identity = GetParam().auditor ? site.auditor : site.ims;
+    const std::string certificate = identity.certificate_file.string();
+    const std::string key = identity.key_file.string();
+    const std::string rest = " -H 'Content-Type: application/json' '" + site.url(GetParam().target) + "'";
+    if (client == "nghttp") {
+      return output_of("nghttp --timeout=20 --verbose -H ':method: " + GetParam().method + "' --data=" + file +
+                       " --cert=" + certificate + " --key=" + key + rest);
+    }
+    return output_of("curl --silent --show-error --max-time 20 --cacert " + site.ca.file().string() + " --cert " +
+                     certificate + " --key " + key + " --write-out '[%{http_code} %{content_type}]' " + client +
+                     " -X " + GetParam().method + " -T " + file + rest);
+  }
+};
+
+TEST_P(Refused, UploadReachesTheClient) {
+  TestSite site;
+  for (const std::size_t size : {100UL << 10, 1UL << 20, 50UL << 20}) {
+    for (const std::string version : {"--http2", "--http1.1"}) {
+      const std::string said = upload(site, version, size);
+      EXPECT_THAT(said, HasSubstr("[" + GetParam().expected + " application/problem+json]")) << version << size;
+      EXPECT_THAT(said, HasSubstr("\"status\":" + GetParam().expected)) << version << size;
+    }
+    EXPECT_THAT(upload(site, "nghttp", size), HasSubstr(":status: " + GetParam().expected)) << size;
+  }
+  EXPECT_LE(site.metric("avseal_http_buffered_body_bytes"), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Reasons, Refused,
+                         ::testing::Values(RefusedUpload{"/upload", "PUT", true, "403"},
+                                           RefusedUpload{"/small-upload", "PUT", false, "413"},
+                                           RefusedUpload{"/upload?fail=1", "PUT", false, "409"},
+                                           RefusedUpload{"/nowhere", "PUT", false, "404"},
+                                           RefusedUpload{"/upload", "POST", false, "405"},
+                                           RefusedUpload{"/echo", "POST", false, "413"}));
+
 TEST(Nghttp, IsServed) {
   TestSite site;
   const std::string out =

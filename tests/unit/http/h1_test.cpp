@@ -53,6 +53,26 @@ TEST_F(H1, TakesBodiesWithLengthAndChunked) {
               StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"));
 }
 
+TEST_F(H1, AsksForABodyOnlyWhenSomebodyReadsIt) {
+  TestSite site;
+  const std::string rest = " HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5000000\r\n\r\n";
+  EXPECT_THAT(say(site, "PUT /upload?fail=1" + rest, &site.ims), StartsWith("HTTP/1.1 409"));
+  EXPECT_THAT(say(site, "PUT /upload" + rest, &site.auditor), StartsWith("HTTP/1.1 403"));
+}
+
+TEST_F(H1, TakesLittleMoreOfAnUploadThatItRefused) {
+  TestSite site;
+  for (const std::string target : {"/upload?fail=1", "/upload"}) {
+    TlsClient client(site.server->port(), {target == "/upload" ? &site.auditor : &site.ims, ""});
+    ASSERT_TRUE(client.write("PUT " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n"));
+    const std::string piece(16 * 1024, 'a');
+    std::size_t sent = 0;
+    while (sent < 1'000'000'000 && client.write(piece)) sent += piece.size();
+    EXPECT_LT(sent, 64U << 20) << "what the sockets of both sides hold, and a bounded part of the rest";
+    EXPECT_TRUE(eventually([&] { return site.metric("avseal_http_connections") == 0; }));
+  }
+}
+
 struct H1Refusal {
   std::string name;
   std::string bytes;

@@ -246,6 +246,21 @@ TEST(H2, EndsAnUploadThatItsHandlerAnsweredEarly) {
   EXPECT_TRUE(eventually([&] { return site.metric("avseal_http_buffered_body_bytes") == 0; }));
 }
 
+TEST(H2, TakesLittleMoreOfAnUploadThatItRefused) {
+  TestSite site;
+  H2Client client(site.server->port(), {&site.ims});
+  for (const std::string target : {"/upload?fail=1", "/small-upload", "/echo", "/nowhere"}) {
+    client.body_sent = 0;
+    const std::int32_t id = client.send_sized(target == "/echo" ? "POST" : "PUT", target, 32 << 20);
+    EXPECT_TRUE(client.run_until([&] { return client.answers[id].closed; })) << target;
+    EXPECT_GE(client.answers[id].status, 400) << target;
+    EXPECT_EQ(client.answers[id].error, std::uint32_t{NGHTTP2_NO_ERROR}) << target;
+    EXPECT_LE(client.body_sent, 1 << 20) << target;
+  }
+  EXPECT_EQ(client.exchange("GET", "/open").status, 200);
+  EXPECT_TRUE(eventually([&] { return site.metric("avseal_http_buffered_body_bytes") == 0; }));
+}
+
 TEST(H2, ProducesADownloadOnlyAsItIsTaken) {
   TestSite site;
   constexpr std::uint64_t size = 4 << 20;

@@ -232,6 +232,7 @@ void TestSite::add_routes(Router& router) {
               "upload",
               [this](Request& request) -> asio::awaitable<Result<Response>> {
                 if (request.query.contains("gate")) co_await gate();
+                if (request.query.contains("fail")) co_return errors::make(Category::conflict, "upload-refused", "no");
                 std::uint64_t size = 0;
                 const std::uint64_t stop = number(request, "stop", ~0ULL);
                 while (size < stop) {
