@@ -64,6 +64,10 @@ Result<void> check_token_claims(const tokens::UeToken& token, const tokens::Pass
     return invalid("ue-token-audience",
                    fmt::format("the UE token's aud is '{}'; this client is '{}'", claims.aud, client.xr_as_id));
   }
+  if (!contains(client.applications, claims.app)) {
+    return errors::make(Category::forbidden, "application-not-of-client",
+                        fmt::format("XR AS '{}' does not serve the application '{}'", client.xr_as_id, claims.app));
+  }
   return tokens::check_ue_token_time(claims, now, leeway);
 }
 
@@ -111,10 +115,6 @@ boost::asio::awaitable<Result<void>> Granter::check_device(const tokens::UeToken
 boost::asio::awaitable<Result<std::int64_t>> Granter::check_avatar(tokens::Passport passport,
                                                                    const http::Client& client, UnixSeconds now) {
   const auto& avatar = *passport.avatar;
-  if (!contains(client.applications, avatar.app)) {
-    co_return errors::make(Category::forbidden, "application-not-of-client",
-                           fmt::format("XR AS '{}' does not serve the application '{}'", client.xr_as_id, avatar.app));
-  }
   const auto impu = passport.orig.impu();
   auto allowed = co_await with_.signing.subscription_allows(impu, avatar.id, avatar.app);
   if (!allowed) co_return allowed.error();
@@ -170,7 +170,6 @@ boost::asio::awaitable<Result<Granted>> Granter::grant(TokenRequest request, con
   }
 
   std::string access_token = replay->answer;
-  std::int64_t expires = 0;
   if (access_token.empty()) {
     tokens::AccessTokenClaims claims;
     claims.aud = {config_.dac_instance_id};
@@ -187,20 +186,17 @@ boost::asio::awaitable<Result<Granted>> Granter::grant(TokenRequest request, con
     claims.jti = tokens::base64url_encode(tokens::random_bytes(16));
     claims.scope = request.scope;
     claims.sub = client.nf_instance_id;
-    expires = claims.exp;
     auto signed_token = co_await sign(std::move(claims), passport, http, replay_key);
     if (!signed_token) co_return signed_token.error();
     access_token = std::move(*signed_token);
-  } else {
-    AVSEAL_CO_TRY(const auto earlier, tokens::parse_access_token(access_token));
-    expires = earlier.claims.exp;
   }
-  Granted granted{std::move(access_token), expires - now, std::move(request.scope)};
+  AVSEAL_CO_TRY(const auto given, tokens::parse_access_token(access_token));
+  Granted granted{std::move(access_token), given.claims.exp - now, std::move(request.scope)};
   co_return granted;
 }
 
 // Commits the leaf before the answer is remembered, so that no other request can be given a token that the ledger does
-// not hold.
+// not hold. Repetitions that run at the same time may each sign; all are given the token that was remembered first.
 boost::asio::awaitable<Result<std::string>> Granter::sign(tokens::AccessTokenClaims claims,
                                                           const tokens::Passport& passport, const http::Request& http,
                                                           std::string replay_key) {
@@ -231,10 +227,7 @@ boost::asio::awaitable<Result<std::string>> Granter::sign(tokens::AccessTokenCla
   }
   auto index = co_await slot->commit(ledger::Outcome::released);
   if (!index) co_return index.error();
-  std::string access_token = tokens::jws_assemble(input, *signature);
-  auto completed = co_await with_.replay_cache.complete(std::move(replay_key), access_token);
-  if (!completed) co_return completed.error();
-  co_return access_token;
+  co_return co_await with_.replay_cache.complete(std::move(replay_key), tokens::jws_assemble(input, *signature));
 }
 
 }  // namespace avseal::authorization

@@ -77,6 +77,13 @@ Result<void> prepare(BenchOptions& options) {
   return {};
 }
 
+// A rate of refusals is no success.
+void count_refusals(LoadResult& result) {
+  for (const auto& [status, count] : result.statuses) {
+    if (status / 100 != 2) result.errors[fmt::format("status {}", status)] += count;
+  }
+}
+
 int run(BenchOptions& options) {
   if (options.is_raw) {
     options.raw.seconds = options.seconds;
@@ -88,6 +95,7 @@ int run(BenchOptions& options) {
     fmt::print(stderr, "avseal bench: {}\n", result.error().detail);
     return 1;
   }
+  count_refusals(*result);
   if (options.as_json) {
     fmt::print("{}\n", boost::json::serialize(to_json(*result)));
   } else {

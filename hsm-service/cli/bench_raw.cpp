@@ -87,7 +87,10 @@ struct Names {
 Result<Names> parse_names(const RawBenchOptions& options) {
   AVSEAL_TRY(auto token, pkcs11::Uri::parse(options.token));
   auto key = token;
-  if (!options.label.empty()) key.object = options.label;
+  if (!options.label.empty()) {
+    key.object = options.label;
+    key.text = options.label;
+  }
   if (!key.object && !key.id) {
     return errors::make(Category::invalid, "uri-invalid", "name the key: --label, or object= in the URI");
   }

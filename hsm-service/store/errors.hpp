@@ -54,8 +54,7 @@ inline Error enrolment_code_invalid() {
 }
 
 inline Error not_reserved() {
-  return avseal::errors::make(Category::internal, "replay-not-reserved",
-                              "an answer for a token that was not reserved, or has one already");
+  return avseal::errors::make(Category::internal, "replay-not-reserved", "an answer for a token that was not reserved");
 }
 
 }  // namespace avseal::store::errors

@@ -75,8 +75,10 @@ class OperatorStates {
 class ReplayCache {
  public:
   virtual ~ReplayCache() = default;
-  virtual Async<ReplayState> reserve(ReplayEntry entry) = 0;              // durable before anything is signed
-  virtual Async<void> complete(std::string key, std::string answer) = 0;  // once; "replay-not-reserved" (internal)
+  virtual Async<ReplayState> reserve(ReplayEntry entry) = 0;  // durable before anything is signed
+  // Gives the answer that is kept: this one, or an earlier one of a repetition that ran at the same time. Error
+  // "replay-not-reserved" (internal).
+  virtual Async<std::string> complete(std::string key, std::string answer) = 0;
 };
 
 }  // namespace avseal::store

@@ -12,11 +12,14 @@ class SqliteReplayCache final : public ReplayCache {
   Async<ReplayState> reserve(ReplayEntry entry) override {
     return database_.write([entry = std::move(entry)](Connection& c) { return insert(c, entry); });
   }
-  Async<void> complete(std::string key, std::string answer) override {
-    return database_.write([key = std::move(key), answer = std::move(answer)](Connection& c) -> Result<void> {
+  Async<std::string> complete(std::string key, std::string answer) override {
+    return database_.write([key = std::move(key), answer = std::move(answer)](Connection& c) -> Result<std::string> {
       AVSEAL_TRY(const auto changed, c.run("UPDATE replay SET answer = ? WHERE key = ? AND answer = ''", answer, key));
-      if (changed == 0) return errors::not_reserved();
-      return {};
+      if (changed != 0) return answer;
+      AVSEAL_TRY(auto row, c.query("SELECT answer FROM replay WHERE key = ?", key));
+      AVSEAL_TRY(const bool found, row.step());
+      if (!found) return errors::not_reserved();
+      return row.text(0);
     });
   }
 

@@ -35,6 +35,15 @@ def load_certificate(path):
     return x509.load_pem_x509_certificate(open(path, "rb").read())
 
 
+def antedated(certificate, ca, ca_key, by):
+    """The same certificate, issued earlier."""
+    builder = x509.CertificateBuilder(ca.subject, certificate.subject, certificate.public_key(), certificate.serial_number + 1,
+                                      certificate.not_valid_before - by, certificate.not_valid_after)
+    for extension in certificate.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(ca_key, hashes.SHA256())
+
+
 def der_of(certificate):
     return certificate.public_bytes(serialization.Encoding.DER)
 

@@ -49,14 +49,15 @@ inline Bytes sign_raw(const Key& key, ByteView message) {
 // extensions: OpenSSL's configuration names and values. No issuer: self-signed.
 inline tokens::Certificate make_certificate(const std::string& name, const Key& key, const Key& issuer_key,
                                             const tokens::Certificate* issuer,
-                                            const std::vector<std::pair<std::string, std::string>>& extensions) {
+                                            const std::vector<std::pair<std::string, std::string>>& extensions,
+                                            UnixSeconds not_after = start_time + 365 * 86'400) {
   static long serial = 4711;
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), &X509_free);
   auto* x509 = certificate.get();
   X509_set_version(x509, X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(x509), ++serial);
   ASN1_TIME_set(X509_getm_notBefore(x509), start_time - 86'400);
-  ASN1_TIME_set(X509_getm_notAfter(x509), start_time + 365 * 86'400);
+  ASN1_TIME_set(X509_getm_notAfter(x509), not_after);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_UTF8,
                              reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
   auto* signer = issuer == nullptr ? x509 : issuer->native();
@@ -244,7 +245,7 @@ class Node {
       private_keys.emplace(signer.name, signer.key);
     }
     keyring = std::make_unique<SoftKeyring>(keyring::Keys::load(configs, now).value(), std::move(private_keys));
-    store = store::Store::open(dir.path() / "store.sqlite", Secret::random(32), clock(), metrics).value();
+    store = open_store();
     ledger::Config ledger_config;
     ledger_config.directory = dir.path() / "ledger";
     ledger_config.origin = "test/node";
@@ -261,6 +262,11 @@ class Node {
 
   Clock clock() {
     return [this] { return std::chrono::system_clock::time_point(std::chrono::seconds(now)); };
+  }
+
+  // The store of this node, again, once it was closed.
+  std::shared_ptr<store::Store> open_store() {
+    return store::Store::open(dir.path() / "store.sqlite", Secret::copy_of(row_key_), clock(), metrics).value();
   }
 
   http::Request request(http::Method method, std::string path, const tokens::Certificate* peer) const {
@@ -323,6 +329,7 @@ class Node {
       return hear(&last_refusal, std::string(error.reason));
     };
   }
+  Bytes row_key_ = tokens::random_bytes(32);
   http::ClientTable clients_;
 
  public:
