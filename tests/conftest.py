@@ -30,10 +30,11 @@ def directory():
 
 
 @pytest.fixture(scope="module")
-def stopped_site():
-    """A made site, nothing running."""
+def stopped_site(request):
+    """A made site, nothing running. A test file may set SITE_TOKENS, or SITE_FAULTS for workers on the fault module."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="avs", dir="/tmp"))
-    site = demo_site.Site(path, os.environ["AVSEAL_BUILD"])
+    site = demo_site.Site(path, os.environ["AVSEAL_BUILD"], tokens=getattr(request.module, "SITE_TOKENS", demo_site.TOKENS),
+                          faults=getattr(request.module, "SITE_FAULTS", False))
     site.make()
     yield site
     site.stop()

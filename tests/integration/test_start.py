@@ -10,6 +10,9 @@ import pytest
 
 from demo import site as demo_site
 
+SITE_TOKENS = demo_site.TOKENS[:1]
+WORKER = f"tokend-{SITE_TOKENS[0]}.toml"
+
 
 @pytest.fixture(scope="module")
 def made(stopped_site):
@@ -19,10 +22,10 @@ def made(stopped_site):
 @pytest.fixture
 def site(made):
     """The made site with a configuration that a test may spoil."""
-    for name in ("avseald.toml", "tokend.toml"):
+    for name in ("avseald.toml", WORKER):
         shutil.copy(made.directory / name, made.directory / f"{name}.good")
     yield made
-    for name in ("avseald.toml", "tokend.toml"):
+    for name in ("avseald.toml", WORKER):
         shutil.move(made.directory / f"{name}.good", made.directory / name)
 
 
@@ -101,7 +104,7 @@ def test_expired_certificate(site):
 
 
 def test_missing_token(site):
-    edit(site, "tokend.toml", demo_site.TOKEN_URI, "pkcs11:token=nowhere")
+    edit(site, WORKER, demo_site.token_uri(SITE_TOKENS[0]), "pkcs11:token=nowhere")
     start_fails(site, "nowhere")
 
 
@@ -111,7 +114,7 @@ def test_two_keys_with_one_label(site, directory):
     conf = directory / "softhsm2.conf"
     conf.write_text((site.directory / "softhsm2.conf").read_text().replace(str(site.directory / "tokens"), str(directory / "tokens")))
     environment = {**os.environ, "SOFTHSM2_CONF": str(conf), "PIN": site.secret("pin").read_text()}
-    subprocess.run(["pkcs11-tool", "--module", site.module, "--token-label", demo_site.TOKEN_LABEL, "--login", "--pin", "env:PIN",
+    subprocess.run(["pkcs11-tool", "--module", site.module, "--token-label", SITE_TOKENS[0], "--login", "--pin", "env:PIN",
                     "--keypairgen", "--key-type", "EC:prime256v1", "--label", "avatar-id"], check=True, capture_output=True, env=environment)
     before = site.environment
     site.environment = {"SOFTHSM2_CONF": str(conf)}
@@ -126,7 +129,7 @@ def test_wrong_pin_is_tried_once(site, directory):
     conf = directory / "softhsm2.conf"
     conf.write_text((site.directory / "softhsm2.conf").read_text().replace(str(site.directory / "tokens"), str(directory / "tokens")))
     (directory / "pin").write_text("0000000000000000")
-    edit(site, "tokend.toml", str(site.secret("pin")), str(directory / "pin"))
+    edit(site, WORKER, str(site.secret("pin")), str(directory / "pin"))
     before = site.environment
     site.environment = {"SOFTHSM2_CONF": str(conf)}
     try:

@@ -139,6 +139,8 @@ def begin(site, detached):
     if site.exists():
         screen.heading(f"site: using {site.directory}")
         site.stop_detached()
+        for token in site.tokens:
+            site.write_worker_configuration(token)
     else:
         screen.heading(f"site: making {site.directory}")
         shutil.rmtree(site.directory, ignore_errors=True)
@@ -150,12 +152,13 @@ def begin(site, detached):
 
 def what_next(site):
     print(f"""
-The site goes on running ({site.url}); tools/quickstart stop ends it. Three things to try:
+The site goes on running ({site.url}); tools/quickstart stop ends it. Four things to try:
 
   . run/site.env; curl --cacert $AVSEAL_CACERT --cert $AVSEAL_OPERATOR_CERT --key $AVSEAL_OPERATOR_KEY $AVSEAL_URL/readyz
   build/release/bin/avseal inspect @run/artifacts/access-token.jwt --key run/artifacts/access-token.pem
   . run/site.env; build/release/bin/avseal bench --url $AVSEAL_URL --cacert $AVSEAL_CACERT --cert $AVSEAL_IMS_AS_CERT \\
       --key $AVSEAL_IMS_AS_KEY --signing run/signing-request.json --seconds 5
+  pkill -KILL -o -P $(cat run/avseald.pid) avseal-tokend     ends one of the two HSM workers; do it during the command before
 """)
 
 
@@ -167,7 +170,7 @@ def write_template(site, fingerprint):
 
 
 def main(arguments):
-    site = demo_site.Site(ROOT / "run", ROOT / "build" / "release")
+    site = demo_site.Site(ROOT / "run", ROOT / "build" / "release", faults=arguments == ["--faults"])
     if arguments == ["stop"]:
         found = site.stop_detached()
         print(f"stopped {' and '.join(found)}" if found else "no site is running")

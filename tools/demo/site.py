@@ -1,4 +1,4 @@
-"""A demo site: SoftHSM token with its keys, software TPM, CAs, certificates, configuration; and its processes.
+"""A demo site: two SoftHSM tokens with the same keys, software TPM, CAs, certificates, configuration; and its processes.
 
 The quickstart keeps one under run/; each integration test makes one of its own in a temporary directory.
 """
@@ -10,10 +10,9 @@ import shlex
 import subprocess
 import uuid
 
-from . import pki, processes, tpm
+from . import pki, processes, softhsm, tpm
 
-TOKEN_LABEL = "avseal-demo"
-TOKEN_URI = f"pkcs11:token={TOKEN_LABEL}"
+TOKENS = ("hsm-a", "hsm-b")  # labels; the second is a replica of the first
 KINDS = ("avatar-id", "avatar-metadata", "access-token", "ue-ca", "ledger", "dac-kek")
 CLIENTS = ("ims-as", "ims-as-b", "xr-as", "xr-as-2", "feeder", "feeder-b", "operator", "auditor")
 
@@ -26,11 +25,8 @@ XR_AS_2_ID = "xr-as-2.a.example"
 AEF_ID = "aef-dac-1"
 
 
-def find_module():
-    for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"):
-        if pathlib.Path(path).exists():
-            return path
-    raise RuntimeError("SoftHSM's PKCS#11 module was not found; install the package softhsm2")
+def token_uri(label):
+    return f"pkcs11:token={label}"
 
 
 def toml_list(texts):
@@ -38,10 +34,12 @@ def toml_list(texts):
 
 
 class Site:
-    def __init__(self, directory, build):
+    def __init__(self, directory, build, tokens=TOKENS, faults=False):
+        """With `faults`, the workers' module is the one that the directory `faults` can disturb, for drills and tests."""
         self.directory = pathlib.Path(directory).resolve()
         self.bin = pathlib.Path(build).resolve() / "bin"
-        self.module = find_module()
+        self.tokens = tokens
+        self.module = self.workers_module = softhsm.find_module()
         self.pki = pki.Pki(self.directory / "pki")
         self.secrets = self.directory / "secrets"
         self.log = self.directory / "log"
@@ -50,6 +48,10 @@ class Site:
         self.ue_state = self.directory / "ue"
         self.tpm = self.directory / "tpm"
         self.environment = {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf")}
+        self.faults = self.directory / "faults"
+        if faults:
+            self.workers_module = self.bin.parent / "lib" / "avseal-fault-pkcs11.so"
+            self.environment["AVSEAL_FAULTS"] = str(self.faults)
         self.running = {}
         self.x5u_hosts = []           # public hosts whose certificates may be fetched
         self.x5u_internal_hosts = []  # hosts that may be on this machine
@@ -72,21 +74,22 @@ class Site:
         return path.read_text()
 
     def exists(self):
-        return (self.directory / "complete").exists()
+        """Whether it is made, with the tokens asked for."""
+        return (self.directory / "complete").exists() and all(self.worker_config(token).exists() for token in self.tokens)
 
     # --- making it ---
 
-    def make(self, say=lambda text: None, workers=2, port=None):
-        for path in (self.directory, self.pki.directory, self.secrets, self.log, self.artifacts, self.directory / "tokens"):
+    def make(self, say=lambda text: None, port=None):
+        for path in (self.directory, self.pki.directory, self.secrets, self.log, self.artifacts, self.directory / "tokens", self.faults):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.directory / "port").write_text(str(port or processes.free_port()))
-        say("token: SoftHSM with six keys")
-        self.make_token()
+        say(f"tokens: SoftHSM with six keys on {' and the same on '.join(self.tokens)}")
+        self.make_tokens()
         say("certificates: five CAs, signers, servers, clients")
         self.make_certificates()
         say("TPM: swtpm with endorsement certificates")
         tpm.provision(self.tpm, self.directory / "tpm-authority")
-        self.write_configuration(workers)
+        self.write_configuration()
         self.write_environment()
         (self.directory / "complete").touch()
 
@@ -106,17 +109,19 @@ class Site:
             raise RuntimeError(f"avseal {arguments[0]} {arguments[1]} failed: {done.stderr.strip()}")
         return done
 
-    def key_command(self, command, *arguments, token=TOKEN_URI):
-        return self.avseal("key", command, "--module", self.module, "--token", token, "--pin-file", self.secret("pin"),
+    def key_command(self, command, *arguments, token=TOKENS[0]):
+        return self.avseal("key", command, "--module", self.module, "--token", token_uri(token), "--pin-file", self.secret("pin"),
                            *arguments)
 
-    def make_token(self):
+    def make_tokens(self):
         template = (pathlib.Path(__file__).parents[2] / "pkcs11-config" / "softhsm2.conf").read_text()
         (self.directory / "softhsm2.conf").write_text(template.replace("@TOKENDIR@", str(self.directory / "tokens")))
-        self.avseal("token", "init", "--module", self.module, "--label", TOKEN_LABEL, "--pin-file", self.secret("pin"),
+        self.avseal("token", "init", "--module", self.module, "--label", self.tokens[0], "--pin-file", self.secret("pin"),
                     "--so-pin-file", self.secret("so-pin"))
         for kind in KINDS:
             self.key_command("generate", "--kind", kind, "--label", kind)
+        for replica in self.tokens[1:]:
+            softhsm.clone(self.directory / "tokens", self.tokens[0], replica)
 
     def request_of(self, label, common_name):
         path = self.pki.directory / f"{label}.csr"
@@ -144,9 +149,12 @@ class Site:
                        ["basicConstraints=critical,CA:TRUE,pathlen:0", "keyUsage=critical,keyCertSign,cRLSign"], days=1825)
         p.certificate_file("ue-ca", "ue-ca-leaf", "ue-root")
 
-    def write_configuration(self, workers):
+    def worker_config(self, token):
+        return self.directory / f"tokend-{token}.toml"
+
+    def write_worker_configuration(self, token):
         d, p = self.directory, self.pki
-        worker = [f'module = "{self.module}"', f'token = "{TOKEN_URI}"', f'pin_file = "{self.secret("pin")}"',
+        worker = [f'module = "{self.workers_module}"', f'token = "{token_uri(token)}"', f'pin_file = "{self.secret("pin")}"',
                   f'state_directory = "{d / "state"}"', ""]
         for kind in KINDS:
             worker += ["[[keys]]", f'name = "{kind}"', f'kind = "{kind}"', f'uri = "pkcs11:object={kind}"']
@@ -155,16 +163,21 @@ class Site:
             if kind == "ledger":
                 worker += ['origin = "a.example/demo"']
             worker.append("")
-        (d / "tokend.toml").write_text("\n".join(worker))
+        self.worker_config(token).write_text("\n".join(worker))
 
+    def write_configuration(self):
+        d, p = self.directory, self.pki
+        for token in self.tokens:
+            self.write_worker_configuration(token)
         keys = []
         for kind in KINDS:
-            keys += ["[[keys]]", f'name = "{kind}"', f'kind = "{kind}"', 'tokens = ["hsm-a"]']
+            keys += ["[[keys]]", f'name = "{kind}"', f'kind = "{kind}"', f'tokens = {toml_list(self.tokens)}']
             if kind != "dac-kek":
                 keys += [f'certificate = "{p.pem(kind)}"']
             keys.append("")
         (d / "avseald.toml").write_text(AVSEALD.format(
-            port=self.port, url=self.url, pki=p.directory, directory=d, workers=workers, keys="\n".join(keys),
+            port=self.port, url=self.url, pki=p.directory, directory=d, keys="\n".join(keys),
+            tokens="\n".join(TOKEN.format(name=token, config=self.worker_config(token)) for token in self.tokens),
             sockets=d / "sockets", authorization=self.identifier("authorization"), dac=self.identifier("dac"), aef=AEF_ID,
             xr_as=self.identifier("xr-as"), xr_as_2=self.identifier("xr-as-2"), xr_as_id=XR_AS_ID, xr_as_2_id=XR_AS_2_ID,
             application=APPLICATION, x5u_hosts=toml_list(self.x5u_hosts),
@@ -247,11 +260,7 @@ threads = 2
 target = "stderr"
 level = "info"
 
-[[tokens]]
-name = "hsm-a"
-spawn = {workers}
-worker_config = "{directory}/tokend.toml"
-
+{tokens}
 [keyring]
 socket_directory = "{sockets}"
 verify_after_sign = 1
@@ -344,6 +353,13 @@ san_dns = "operator.a.example"
 id = "auditor-1"
 role = "auditor"
 san_dns = "auditor.a.example"
+"""
+
+TOKEN = """\
+[[tokens]]
+name = "{name}"
+spawn = 1
+worker_config = "{config}"
 """
 
 POLICY = """\
