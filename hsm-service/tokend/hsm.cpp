@@ -101,7 +101,7 @@ Result<std::unique_ptr<Hsm>> Hsm::open(const Config& config) {
     keys.push_back(std::move(key));
   }
   AVSEAL_CHECK(require_distinct(keys));
-  return std::unique_ptr<Hsm>(new Hsm(std::move(login), std::move(keys)));
+  return std::unique_ptr<Hsm>(new Hsm(std::move(login), std::move(keys), config.state_directory));
 }
 
 std::optional<std::size_t> Hsm::find(std::string_view name) const {

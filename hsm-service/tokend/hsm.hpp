@@ -26,15 +26,18 @@ class Hsm {
 
   [[nodiscard]] const pkcs11::Token& token() const { return login_.token(); }
   [[nodiscard]] const std::vector<Key>& keys() const { return keys_; }
+  [[nodiscard]] const std::filesystem::path& state_directory() const { return state_directory_; }
   [[nodiscard]] std::optional<std::size_t> find(std::string_view name) const;  // index in keys()
   [[nodiscard]] std::vector<KeyInfo> announcement() const;
   [[nodiscard]] TokenInfo token_info() const;
 
  private:
-  Hsm(pkcs11::Session login, std::vector<Key> keys) : login_(std::move(login)), keys_(std::move(keys)) {}
+  Hsm(pkcs11::Session login, std::vector<Key> keys, std::filesystem::path state_directory)
+      : login_(std::move(login)), keys_(std::move(keys)), state_directory_(std::move(state_directory)) {}
 
   pkcs11::Session login_;
   std::vector<Key> keys_;
+  std::filesystem::path state_directory_;
 };
 
 // One session with its own handles of every key; used by one thread. `key` is an index in Hsm::keys().

@@ -111,16 +111,16 @@ Result<void> check_checkpoint(const KeyRule& rule, ByteView input) {
   return {};
 }
 
-Result<void> check_certificate(const KeyRule& rule, ByteView input) {
+Result<NumberToClaim> check_ca_input(const KeyRule& rule, ByteView input) {
   if (!rule.issuer) return refused(rule, "no issuer certificate is configured");
-  const auto checked = tokens::check_ue_tbs(input, *rule.issuer, rule.max_validity_seconds);
-  if (!checked) return refused(rule, checked.error().detail);
-  return {};
+  const auto certificate = tokens::check_ue_tbs(input, *rule.issuer, rule.max_validity_seconds);
+  if (certificate) return NumberToClaim();
+  const auto crl = tokens::check_crl_tbs(input, *rule.issuer, to_unix(system_clock_now()));
+  if (crl) return NumberToClaim(*crl);
+  return refused(rule, certificate.error().detail + "; " + crl.error().detail);
 }
 
-}  // namespace
-
-Result<void> check_input(const KeyRule& rule, ByteView input) {
+Result<void> check_statement(const KeyRule& rule, ByteView input) {
   switch (rule.kind) {
     case KeyKind::avatar_id:
       return check_passport(rule, input);
@@ -131,11 +131,18 @@ Result<void> check_input(const KeyRule& rule, ByteView input) {
     case KeyKind::ledger:
       return check_checkpoint(rule, input);
     case KeyKind::ue_ca:
-      return check_certificate(rule, input);
     case KeyKind::dac_kek:
       break;
   }
   return refused(rule, "it only wraps and unwraps data keys");
+}
+
+}  // namespace
+
+Result<NumberToClaim> check_input(const KeyRule& rule, ByteView input) {
+  if (rule.kind == KeyKind::ue_ca) return check_ca_input(rule, input);
+  AVSEAL_CHECK(check_statement(rule, input));
+  return NumberToClaim();
 }
 
 }  // namespace avseal::tokend

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "pkcs11/key_kind.hpp"
-#include "tokens/certificate.hpp"
+#include "tokens/crl.hpp"
 
 namespace avseal::tokend {
 
@@ -18,13 +18,18 @@ struct KeyRule {
   std::int64_t max_validity_seconds = 0;      // ue-ca
 };
 
+// The number of a CRL, which has to be claimed before the signature is made; nothing for all other input.
+using NumberToClaim = std::optional<tokens::CrlNumber>;
+
 // Reason "not-of-key-kind", unless `input` is
-//   avatar-id        a JWS signing input with a PASSporT header {alg, ppt, typ, x5u} of ppt avatar, shaken or div, and
-//   claims avatar-metadata  a JWS signing input with header members alg, kid, typ, x5c and exactly its typ access-token
-//   a JWS signing input with header members alg, kid, typ and exactly its typ ledger           the text of a checkpoint
-//   note of `origin`: origin, tree size, root hash, at most 8 extension lines ue-ca            a TBSCertificate that
-//   tokens::check_ue_tbs accepts
+//
+//   avatar-id        a JWS signing input with a PASSporT header {alg, ppt, typ, x5u} of ppt avatar, shaken or div
+//   avatar-metadata  a JWS signing input with header members alg, kid, typ, x5c and exactly its typ
+//   access-token     a JWS signing input with header members alg, kid, typ and exactly its typ
+//   ledger           a checkpoint note of `origin`: origin, tree size, root hash, at most 8 extension lines
+//   ue-ca            a TBSCertificate that tokens::check_ue_tbs accepts, or a TBSCertList that check_crl_tbs accepts
+//
 // dac-kek signs nothing.
-Result<void> check_input(const KeyRule& rule, ByteView input);
+Result<NumberToClaim> check_input(const KeyRule& rule, ByteView input);
 
 }  // namespace avseal::tokend

@@ -13,9 +13,9 @@ namespace {
 constexpr std::size_t length_size = 4;
 constexpr std::size_t read_size = 64 * 1024;
 
-constexpr std::array<std::string_view, 7> reasons = {"not-of-key-kind", "key-unknown", "rate-exceeded",
-                                                     "wrapped-invalid", "hsm-error",   "worker-busy",
-                                                     "worker-stopping"};
+constexpr std::array<std::string_view, 9> reasons = {
+    "crl-number-not-rising", "state-unusable", "not-of-key-kind", "key-unknown",    "rate-exceeded",
+    "wrapped-invalid",       "hsm-error",      "worker-busy",     "worker-stopping"};
 
 Error malformed(std::string detail) {
   return errors::make(Category::bad_request, "frame-malformed", std::move(detail));

@@ -94,8 +94,8 @@ struct Request {
 };
 
 // error.reason is one of the known ones below. It names a refusal ("not-of-key-kind", "key-unknown",
-// "rate-exceeded", "wrapped-invalid"), or a failure that another worker may not have ("hsm-error",
-// "worker-busy", "worker-stopping").
+// "rate-exceeded", "wrapped-invalid", "crl-number-not-rising"), or a failure that another worker may not have
+// ("hsm-error", "worker-busy", "worker-stopping", "state-unusable").
 struct Reply {
   std::uint64_t id = 0;
   std::uint64_t sequence = 0;

@@ -185,18 +185,18 @@ Result<void> Server::take_frame(std::uint64_t id, Connection& connection, ByteVi
     return {};
   }
   AVSEAL_TRY(Request request, decode_request(body));
-  const auto key = admit(request);
-  if (!key) {
+  auto admitted = admit(request);
+  if (!admitted) {
     OPENSSL_cleanse(request.input.data(), request.input.size());
-    append_reply(connection.out, {request.id, 0, key.error()});
+    append_reply(connection.out, {request.id, 0, admitted.error()});
     return {};
   }
   ++connection.outstanding;
-  pool.submit({id, *key, std::move(request), SteadyClock::now()});
+  pool.submit({id, admitted->key, std::move(request), SteadyClock::now(), admitted->crl_number});
   return {};
 }
 
-Result<std::size_t> Server::admit(const Request& request) {
+Result<Server::Admitted> Server::admit(const Request& request) {
   const auto index = hsm_.find(request.key);
   if (!index) {
     return refusal(Category::not_found, "key-unknown", fmt::format("this worker has no key \"{}\"", request.key));
@@ -204,7 +204,7 @@ Result<std::size_t> Server::admit(const Request& request) {
   const Key& key = hsm_.keys()[*index];
   KeyState& state = states_[*index];
   const bool wraps = request.operation == FrameType::wrap || request.operation == FrameType::unwrap;
-  Result<void> allowed;
+  Result<NumberToClaim> allowed = NumberToClaim();
   if (request.operation == FrameType::sign) {
     allowed = check_input(key.rule, request.input);
   } else if (wraps && pkcs11::signs(key.config.kind)) {
@@ -216,7 +216,7 @@ Result<std::size_t> Server::admit(const Request& request) {
         refusal(Category::too_many_requests, "rate-exceeded",
                 fmt::format("key \"{}\" signs at most {} times a second here", key.config.name, key.config.max_rate));
   }
-  if (allowed) return *index;
+  if (allowed) return Admitted{*index, *allowed};
   log_refusal(state, key.config.name, allowed.error());
   return allowed.error();
 }

@@ -49,7 +49,11 @@ class Server {
   void read_from(std::uint64_t id, Connection& connection, SessionPool& pool);
   void take_frames(std::uint64_t id, Connection& connection, SessionPool& pool);
   Result<void> take_frame(std::uint64_t id, Connection& connection, ByteView body, SessionPool& pool);
-  Result<std::size_t> admit(const Request& request);  // the key's index, or why not
+  struct Admitted {
+    std::size_t key;  // index in Hsm::keys()
+    NumberToClaim crl_number;
+  };
+  Result<Admitted> admit(const Request& request);
   void log_refusal(KeyState& state, const std::string& key, const Error& error);
   void collect(SessionPool& pool);
   void flush(Connection& connection);

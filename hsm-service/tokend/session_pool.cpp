@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "pkcs11/errors.hpp"
+#include "tokend/crl_numbers.hpp"
 
 namespace avseal::tokend {
 
@@ -104,8 +105,24 @@ void SessionPool::run(std::size_t thread, HsmSession session) {
   }
 }
 
+// Once per request, before the first attempt to sign: a second attempt with another session signs the same CRL.
+Result<void> SessionPool::claim(const Job& job) const {
+  if (!job.crl_number) return {};
+  const Key& key = hsm_.keys()[job.key];
+  auto claimed = claim_crl_number(hsm_.state_directory(), *key.public_key, *job.crl_number);
+  if (!claimed) {
+    const Error& error = claimed.error();
+    spdlog::warn("event=refused key={} reason={} detail=\"{}\"", key.config.name, error.reason, error.detail);
+  }
+  return claimed;
+}
+
 Reply SessionPool::execute(HsmSession& session, std::size_t thread, const Job& job) {
   Reply reply{job.request.id, 0, Bytes{}};
+  if (const auto claimed = claim(job); !claimed) {
+    reply.value = claimed.error();
+    return reply;
+  }
   {
     const Watchdog::Call watched(watchdog_, thread);
     reply.value = call(session, job);

@@ -14,6 +14,7 @@ struct Job {
   std::size_t key = 0;  // index in Hsm::keys()
   Request request;
   std::chrono::steady_clock::time_point submitted;
+  NumberToClaim crl_number;
 };
 
 struct Done {
@@ -40,6 +41,7 @@ class SessionPool {
 
  private:
   void run(std::size_t thread, HsmSession session);
+  Result<void> claim(const Job& job) const;
   Reply execute(HsmSession& session, std::size_t thread, const Job& job);
   Result<Bytes> call(HsmSession& session, const Job& job);
   void publish(std::vector<Done>& done);

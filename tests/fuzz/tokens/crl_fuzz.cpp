@@ -29,6 +29,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto der = tokens::der::signed_object(tbs, tokens::Algorithm::es256, Bytes(64, 1)).value();
   const unsigned char* position = der.data();
   const tokens::ssl::X509Crl crl(d2i_X509_CRL(nullptr, &position, static_cast<long>(der.size())));
-  if (!crl || tokens::ssl::to_der<X509_CRL>(i2d_X509_CRL, crl.get()) != der) std::abort();
+  if (!crl || tokens::ssl::to_der<const X509_CRL>(i2d_X509_CRL, crl.get()) != der) std::abort();
   return 0;
 }

@@ -228,8 +228,8 @@ TEST_F(WorkerTest, TheRateCeilingRefuses) {
 TEST_F(WorkerTest, TwoWorkersShareOneToken) {
   const auto config = write_config();
   const auto first = start(config, "one");
-  const auto second = start(config, "two");
   ASSERT_TRUE(first->ready()) << first->log();
+  const auto second = start(config, "two");
   ASSERT_TRUE(second->ready()) << second->log();
   Client one = connect("one");
   Client two = connect("two");
