@@ -63,6 +63,19 @@ struct Spawned {
   int output;  // read end of its stdout and stderr
 };
 
+// What the service manager told this process alone is not for its children.
+std::vector<char*> environment_of_child() {
+  std::vector<char*> kept;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    const bool ours =
+        text.starts_with("NOTIFY_SOCKET=") || text.starts_with("WATCHDOG_") || text.starts_with("LISTEN_");
+    if (!ours) kept.push_back(*variable);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
 // Nothing of this process goes to the child but the environment: no descriptor, no blocked or ignored signal.
 Result<Spawned> spawn(const std::filesystem::path& program, const std::vector<std::string>& arguments) {
   const auto failed = [&](int error) {
@@ -87,8 +100,10 @@ Result<Spawned> spawn(const std::filesystem::path& program, const std::vector<st
   std::vector<std::string> copies = arguments;
   for (auto& argument : copies) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  std::vector<char*> environment = environment_of_child();
   pid_t pid = -1;
-  const int error = posix_spawn(&pid, program.c_str(), &with.actions, &with.attributes, argv.data(), environ);
+  const int error =
+      posix_spawn(&pid, program.c_str(), &with.actions, &with.attributes, argv.data(), environment.data());
   ::close(ends[1]);
   if (error != 0) {
     ::close(ends[0]);

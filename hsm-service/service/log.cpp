@@ -1,8 +1,9 @@
 #include "service/log.hpp"
 
 #include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/sinks/systemd_sink.h>
 #include <spdlog/spdlog.h>
+
+#include "service/journal.hpp"
 
 namespace avseal::service {
 
@@ -10,8 +11,7 @@ Result<void> start_log(const std::string& target, const std::string& level) {
   try {
     std::shared_ptr<spdlog::logger> logger;
     if (target == "journal") {
-      logger = std::make_shared<spdlog::logger>("avseald", std::make_shared<spdlog::sinks::systemd_sink_mt>("avseald"));
-      logger->set_pattern("%v");
+      logger = std::make_shared<spdlog::logger>("avseald", journal_sink());
     } else {
       logger = std::make_shared<spdlog::logger>("avseald", std::make_shared<spdlog::sinks::stderr_sink_mt>());
       logger->set_pattern("time=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc);
