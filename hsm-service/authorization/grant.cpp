@@ -200,7 +200,7 @@ boost::asio::awaitable<Result<Granted>> Granter::grant(TokenRequest request, con
 boost::asio::awaitable<Result<std::string>> Granter::sign(tokens::AccessTokenClaims claims,
                                                           const tokens::Passport& passport, const http::Request& http,
                                                           std::string replay_key) {
-  AVSEAL_CO_TRY(const auto* key, with_.keyring.keys().primary(keyring::KeyKind::access_token));
+  AVSEAL_CO_TRY(const auto key, with_.keyring.keys().primary(keyring::KeyKind::access_token));
   ledger::Event event;
   event.type = "grant.access-token";
   event.client = http.client->id;

@@ -27,7 +27,7 @@ boost::asio::awaitable<Result<std::string>> MetadataSigner::metadata(store::Avat
 
 boost::asio::awaitable<Result<MetadataSigner::Signed>> MetadataSigner::sign(store::AvatarRecord record,
                                                                             const http::Request& request) {
-  AVSEAL_CO_TRY(const auto* key, keyring_.keys().primary(keyring::KeyKind::avatar_metadata));
+  AVSEAL_CO_TRY(const auto key, keyring_.keys().primary(keyring::KeyKind::avatar_metadata));
   Signed out;
   out.version = record.version;
   out.iat = to_unix(clock_());

@@ -146,7 +146,7 @@ Role::Answer Role::post_simple(http::Request& request) {
   }
   certificates_issued_.Increment();
   boost::json::array certificates{boost::json::string(issued->pem())};
-  AVSEAL_CO_TRY(const auto* key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
+  AVSEAL_CO_TRY(const auto key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
   for (const auto& certificate : key->chain) certificates.emplace_back(certificate.pem());
   co_return http::Response::json(201, boost::json::object{{"certificates", std::move(certificates)}});
 }
@@ -160,7 +160,7 @@ asio::awaitable<Error> Role::give_back(store::EnrolmentCode code, Error error) {
 
 asio::awaitable<Result<tokens::Certificate>> Role::issue(const tokens::CertificateRequest& csr,
                                                          store::EnrolmentCode code, const http::Request& request) {
-  AVSEAL_CO_TRY(const auto* key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
+  AVSEAL_CO_TRY(const auto key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
   AVSEAL_CO_TRY(const auto fields,
                 fields_of(csr, code.impu, key->certificate(), to_unix(with_.clock()), config_.certificate_lifetime));
   AVSEAL_CO_TRY(const auto tbs, tokens::build_ue_tbs(fields, key->certificate()));
@@ -173,7 +173,7 @@ asio::awaitable<Result<tokens::Certificate>> Role::issue(const tokens::Certifica
   auto slot = co_await with_.ledger.open_slot(std::move(event));
   if (!slot) co_return slot.error();
   const ByteView tbs_view = tbs;
-  auto signature = co_await with_.keyring.sign(*slot, *key, tbs_view, request.deadline);
+  auto signature = co_await with_.keyring.sign(*slot, *key, tbs_view, request.deadline, keyring::Priority::batch);
   Result<tokens::Certificate> certificate =
       signature ? tokens::assemble_certificate(tbs, key->certificate(), *signature) : signature.error();
   if (certificate) {
@@ -212,7 +212,7 @@ Role::Answer Role::revoke_device(http::Request& request) {
 }
 
 Result<http::Response> Role::ca_certificates() const {
-  AVSEAL_TRY(const auto* key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
+  AVSEAL_TRY(const auto key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
   AVSEAL_TRY(auto body, certs_only_pkcs7(key->chain));
   auto response = http::Response::text(200, "application/pkcs7-mime; smime-type=certs-only", std::move(body));
   response.headers.emplace_back("content-transfer-encoding", "base64");

@@ -66,17 +66,33 @@ Error refused(std::string_view key, std::string_view why) {
 }
 
 Error bad_signature(std::string_view key) {
-  return make(Category::unavailable, "hsm-bad-signature",
-              fmt::format("key '{}': the HSM gave signatures that its certificate's public key does not verify", key));
+  auto error =
+      make(Category::unavailable, "hsm-bad-signature",
+           fmt::format("key '{}': the HSM gave signatures that its certificate's public key does not verify", key));
+  error.retry_after = std::chrono::seconds{1};
+  return error;
 }
 
 Error deadline(std::string_view key) {
-  return make(Category::timeout, "deadline",
-              fmt::format("key '{}': the HSM did not answer within the request's deadline", key));
+  auto error = make(Category::timeout, "deadline",
+                    fmt::format("key '{}': the HSM did not answer within the request's deadline", key));
+  error.retry_after = std::chrono::seconds{1};
+  return error;
 }
 
 Error wrapped_key_malformed(std::string_view why) {
   return make(Category::invalid, "wrapped-key-malformed", fmt::format("a wrapped data key: {}", why));
+}
+
+Error token_unknown(std::string_view token) {
+  return make(Category::not_found, "token-unknown", fmt::format("no token named '{}' is configured", token));
+}
+
+Error token_last_replica(std::string_view token, std::string_view key) {
+  return make(Category::conflict, "token-last-replica",
+              fmt::format("without token '{}' no worker could use key '{}'; first bring another token that holds it "
+                          "into use",
+                          token, key));
 }
 
 Error worker_unusable(std::string why) {

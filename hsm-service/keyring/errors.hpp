@@ -21,9 +21,13 @@ Error certificate_unsuitable(std::string_view key, const std::filesystem::path& 
 Error unavailable(std::string_view key, std::string_view why);  // "hsm-unavailable"
 Error busy(std::string_view key);                               // "hsm-busy", with Retry-After
 Error refused(std::string_view key, std::string_view why);      // "hsm-refused"
-Error bad_signature(std::string_view key);                      // "hsm-bad-signature"
-Error deadline(std::string_view key);                           // "deadline"
+Error bad_signature(std::string_view key);                      // "hsm-bad-signature", with Retry-After
+Error deadline(std::string_view key);                           // "deadline", with Retry-After
 Error wrapped_key_malformed(std::string_view why);
+
+// A token.
+Error token_unknown(std::string_view token);                             // "token-unknown"
+Error token_last_replica(std::string_view token, std::string_view key);  // "token-last-replica"
 
 // A worker.
 Error worker_unusable(std::string why);     // "worker-unusable"

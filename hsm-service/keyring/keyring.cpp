@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
-#include <openssl/crypto.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "keyring/errors.hpp"
-#include "keyring/pool.hpp"
+#include "keyring/probing.hpp"
+#include "keyring/wrapping.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 
@@ -13,74 +17,153 @@ namespace avseal::keyring {
 namespace {
 
 namespace asio = boost::asio;
+using namespace std::chrono_literals;
 
 constexpr unsigned max_bad_signatures = 3;  // for one request
-constexpr std::uint8_t wrapped_form = 1;    // u8 form, u8 length, name of the key, what the worker returned
-constexpr std::size_t max_wrapped = 4096;   // bytes
+constexpr auto shortest_retirement = 2s;    // a request may have got its key from the earlier configuration
+constexpr auto longest_retirement = 10s;
+constexpr auto retirement_poll = 10ms;
 
-double seconds_since(Instant start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+// A configuration that is in use, or was when the request that holds it began.
+struct Setup {
+  // Which signatures are verified: one in N.
+  bool verify_next() { return signatures++ % std::max(verify_one_in, 1U) == 0; }
+
+  std::shared_ptr<Pool> pool;
+  std::shared_ptr<const Keys> keys;
+  std::function<Result<void>()> may_sign;
+  unsigned verify_one_in = 1;
+  unsigned signatures = 0;
+};
+using SetupPtr = std::shared_ptr<Setup>;
+
+// What coroutines share with the keyring that began them, for one may outlive it.
+struct Setups {
+  SetupPtr current;
+  std::vector<SetupPtr> retiring;
+
+  // The one that has the key with this public key; else null.
+  [[nodiscard]] SetupPtr of(const SigningKey& key) const {
+    return first([&](const Setup& setup) {
+      const auto index = setup.pool->find(key.name);
+      return index && setup.pool->key(*index).kid == key.kid;
+    });
+  }
+  [[nodiscard]] SetupPtr of_kek(std::string_view name) const {
+    return first([&](const Setup& setup) {
+      const auto index = setup.pool->find(name);
+      return index && setup.pool->key(*index).kind == KeyKind::dac_kek;
+    });
+  }
+
+ private:
+  template <class Predicate>
+  SetupPtr first(Predicate has) const {
+    if (has(*current)) return current;
+    const auto found = std::find_if(retiring.begin(), retiring.end(), [&](const auto& setup) { return has(*setup); });
+    return found == retiring.end() ? nullptr : *found;
+  }
+};
+
+Result<SetupPtr> make_setup(const KeyringConfig& config, std::shared_ptr<const Keys> keys,
+                            const asio::any_io_executor& executor, prometheus::Registry& metrics) {
+  AVSEAL_TRY(auto pool, Pool::create(config, *keys, executor, metrics));
+  return std::make_shared<Setup>(Setup{std::move(pool), std::move(keys), config.may_sign, config.verify_after_sign});
 }
 
-// Everything but keys(); the coroutines own the pool, so that one may outlive the Keyring that began it.
+asio::awaitable<Result<void>> connect(SetupPtr setup, std::chrono::milliseconds limit) {
+  setup->pool->start();
+  auto usable = co_await Pool::wait_until_usable(setup->pool, std::chrono::steady_clock::now() + limit);
+  if (!usable) setup->pool->close();
+  co_return usable;
+}
+
+}  // namespace
+
+class Prepared {
+ public:
+  Prepared(SetupPtr setup, asio::any_io_executor executor) : setup_(std::move(setup)), executor_(std::move(executor)) {}
+  Prepared(const Prepared&) = delete;
+  Prepared& operator=(const Prepared&) = delete;
+  ~Prepared() {
+    if (setup_) asio::post(executor_, [setup = setup_] { setup->pool->close(); });
+  }
+  SetupPtr take() { return std::exchange(setup_, nullptr); }
+
+ private:
+  SetupPtr setup_;
+  asio::any_io_executor executor_;
+};
+
+namespace {
+
 class PooledKeyring final : public Keyring {
  public:
-  PooledKeyring(std::shared_ptr<Pool> pool, std::shared_ptr<const Keys> keys, unsigned verify_after_sign)
-      : pool_(std::move(pool)), keys_(std::move(keys)), sampler_(std::make_shared<Sampler>(verify_after_sign)) {}
+  PooledKeyring(SetupPtr setup, asio::any_io_executor executor, prometheus::Registry& metrics)
+      : setups_(std::make_shared<Setups>(Setups{std::move(setup), {}})),
+        executor_(std::move(executor)),
+        metrics_(metrics) {}
   PooledKeyring(const PooledKeyring&) = delete;
   PooledKeyring& operator=(const PooledKeyring&) = delete;
   ~PooledKeyring() override { close(); }
 
-  const Keys& keys() const override { return *keys_; }
-  void close() override { pool_->close(); }
+  const Keys& keys() const override { return *setups_->current->keys; }
+  void close() override {
+    setups_->current->pool->close();
+    for (const auto& setup : setups_->retiring) setup->pool->close();
+  }
 
-  asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const SigningKey& key, ByteView input,
-                                      Deadline deadline) override {
-    return sign_for(pool_, sampler_, &slot, key, input, deadline);
+  asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const SigningKey& key, ByteView input, Deadline deadline,
+                                      Priority priority) override {
+    return sign_for(setups_->of(key), &slot, key, input, deadline, priority);
   }
   asio::awaitable<Result<Bytes>> sign_checkpoint(ledger::CheckpointPermit permit, std::string_view note_text,
                                                  Deadline deadline) override;
-  asio::awaitable<Result<Bytes>> wrap(const Secret& data_key, ByteView aad, Deadline deadline) override {
-    return wrap_with(pool_, data_key, aad, deadline);
+  asio::awaitable<Result<Bytes>> wrap(const Secret& data_key, ByteView aad, Deadline deadline) override;
+  asio::awaitable<Result<Secret>> unwrap(ByteView wrapped, ByteView aad, Deadline deadline) override;
+
+  asio::awaitable<Result<std::shared_ptr<Prepared>>> prepare(KeyringConfig config,
+                                                             std::shared_ptr<const Keys> keys) override {
+    return prepare_beside(setups_, std::move(config), std::move(keys), executor_, metrics_);
   }
-  asio::awaitable<Result<Secret>> unwrap(ByteView wrapped, ByteView aad, Deadline deadline) override {
-    return unwrap_with(pool_, wrapped, aad, deadline);
+  asio::awaitable<void> adopt(std::shared_ptr<Prepared> prepared) override {
+    return replace(setups_, std::move(prepared));
   }
-  asio::awaitable<std::vector<KeyStatus>> probe() override { return probe_all(pool_); }
+
+  Result<void> set_drained(std::string_view token, bool drained) override { return pool().set_drained(token, drained); }
+  asio::awaitable<std::vector<KeyStatus>> probe() override { return probe_all(setups_->current->pool); }
   std::vector<KeyStatus> status() const override;
+  std::vector<TokenStatus> tokens() const override { return pool().tokens(); }
 
  private:
-  // Which signatures are verified: one in N.
-  struct Sampler {
-    explicit Sampler(unsigned one_in) : n(std::max(one_in, 1U)) {}
-    bool next() { return count++ % n == 0; }
-    unsigned n;
-    unsigned count = 0;
-  };
+  static asio::awaitable<Result<Bytes>> sign_for(SetupPtr setup, ledger::Slot* slot, const SigningKey& key,
+                                                 ByteView input, Deadline deadline, Priority priority);
+  static asio::awaitable<Result<std::shared_ptr<Prepared>>> prepare_beside(std::shared_ptr<Setups> setups,
+                                                                           KeyringConfig config,
+                                                                           std::shared_ptr<const Keys> keys,
+                                                                           asio::any_io_executor executor,
+                                                                           prometheus::Registry& metrics);
+  static asio::awaitable<void> replace(std::shared_ptr<Setups> setups, std::shared_ptr<Prepared> prepared);
+  [[nodiscard]] Pool& pool() const { return *setups_->current->pool; }
 
-  static asio::awaitable<Result<Bytes>> sign_for(std::shared_ptr<Pool> pool, std::shared_ptr<Sampler> sampler,
-                                                 ledger::Slot* slot, const SigningKey& key, ByteView input,
-                                                 Deadline deadline);
-  static asio::awaitable<Result<Answer>> ask(std::shared_ptr<Pool> pool, tokend::FrameType operation, std::size_t key,
-                                             ByteView input, ByteView aad, Deadline deadline);
-  static asio::awaitable<Result<Bytes>> wrap_with(std::shared_ptr<Pool> pool, const Secret& data_key, ByteView aad,
-                                                  Deadline deadline);
-  static asio::awaitable<Result<Secret>> unwrap_with(std::shared_ptr<Pool> pool, ByteView wrapped, ByteView aad,
-                                                     Deadline deadline);
-  static asio::awaitable<std::vector<KeyStatus>> probe_all(std::shared_ptr<Pool> pool);
-
-  std::shared_ptr<Pool> pool_;
-  std::shared_ptr<const Keys> keys_;
-  std::shared_ptr<Sampler> sampler_;
+  std::shared_ptr<Setups> setups_;
+  asio::any_io_executor executor_;
+  prometheus::Registry& metrics_;
 };
 
-asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(std::shared_ptr<Pool> pool, std::shared_ptr<Sampler> sampler,
-                                                       ledger::Slot* slot, const SigningKey& key, ByteView input,
-                                                       Deadline deadline) {
+asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, ledger::Slot* slot, const SigningKey& key,
+                                                       ByteView input, Deadline deadline, Priority priority) {
+  if (!setup) co_return errors::key_not_configured(key.name);
+  const auto& pool = setup->pool;
   const auto index = pool->find(key.name);
-  if (!index) co_return errors::key_not_configured(key.name);
   PoolKey& pooled = pool->key(*index);
   pooled.metrics.requests->Increment();
+  if (slot != nullptr && setup->may_sign) {
+    if (const auto allowed = setup->may_sign(); !allowed) {
+      pooled.metrics.failed(allowed.error().reason);
+      co_return allowed.error();
+    }
+  }
   const auto start = std::chrono::steady_clock::now();
   const std::string digest = slot == nullptr ? std::string() : tokens::base64url_encode(tokens::sha256(input));
 
@@ -88,6 +171,7 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(std::shared_ptr<Pool> poo
   request.key = *index;
   request.input = input;
   request.deadline = deadline;
+  request.priority = priority;
   for (unsigned bad = 0; bad < max_bad_signatures; ++bad) {
     pool->submit(request);
     if (!request.answer) co_await pool->wait(request);
@@ -100,14 +184,14 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(std::shared_ptr<Pool> poo
       co_return answer.error();
     }
     Worker& worker = pool->worker(answer->worker);
-    const bool verify = sampler->next() || worker.distrusted() || bad > 0;
+    const bool verify = setup->verify_next() || worker.distrusted() || bad > 0;
     const bool good = verify ? key.public_key.verify(input, answer->value).has_value()
                              : answer->value.size() == key.public_key.signature_size();
     if (slot != nullptr) {
       record(*slot, {key.name, pooled.kid, *answer->instance, answer->sequence, digest, good ? "signed" : "discarded"});
     }
     if (good) {
-      pooled.metrics.latency->Observe(seconds_since(start));
+      pooled.metrics.answered_since(start);
       co_return std::move(answer->value);
     }
     pooled.metrics.discarded(Discard::bad_signature);
@@ -122,104 +206,62 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(std::shared_ptr<Pool> poo
 asio::awaitable<Result<Bytes>> PooledKeyring::sign_checkpoint(ledger::CheckpointPermit permit,
                                                               std::string_view note_text, Deadline deadline) {
   (void)permit;  // its existence is the permission
-  const auto pool = pool_;
-  const auto keys = keys_;
-  const auto sampler = sampler_;
-  AVSEAL_CO_TRY(const SigningKey* key, keys->primary(KeyKind::ledger));
-  co_return co_await sign_for(pool, sampler, nullptr, *key, as_bytes(note_text), deadline);
+  const auto setup = setups_->current;
+  AVSEAL_CO_TRY(const SigningKeyPtr key, setup->keys->primary(KeyKind::ledger));
+  co_return co_await sign_for(setup, nullptr, *key, as_bytes(note_text), deadline, Priority::live);
 }
 
-// A use without signature: wrap and unwrap.
-asio::awaitable<Result<Answer>> PooledKeyring::ask(std::shared_ptr<Pool> pool, tokend::FrameType operation,
-                                                   std::size_t key, ByteView input, ByteView aad, Deadline deadline) {
-  auto& metrics = pool->key(key).metrics;
-  metrics.requests->Increment();
-  const auto start = std::chrono::steady_clock::now();
-  Request request;
-  request.operation = operation;
-  request.key = key;
-  request.input = input;
-  request.aad = aad;
-  request.deadline = deadline;
-  pool->submit(request);
-  if (!request.answer) co_await pool->wait(request);
-  if (*request.answer) {
-    metrics.latency->Observe(seconds_since(start));
-  } else {
-    metrics.failed(request.answer->error().reason);
-  }
-  co_return std::move(*request.answer);
-}
-
-asio::awaitable<Result<Bytes>> PooledKeyring::wrap_with(std::shared_ptr<Pool> pool, const Secret& data_key,
-                                                        ByteView aad, Deadline deadline) {
+asio::awaitable<Result<Bytes>> PooledKeyring::wrap(const Secret& data_key, ByteView aad, Deadline deadline) {
+  const auto pool = setups_->current->pool;
   const auto key = pool->primary_kek();
   if (!key) co_return errors::key_not_configured(to_string(KeyKind::dac_kek));
-  auto answer = co_await ask(pool, tokend::FrameType::wrap, *key, data_key.reveal(), aad, deadline);
-  if (!answer) co_return answer.error();
-  const auto& name = pool->key(*key).name;
-  Bytes wrapped(2 + name.size() + answer->value.size());
-  wrapped[0] = wrapped_form;
-  wrapped[1] = static_cast<std::uint8_t>(name.size());
-  const auto end = std::copy(name.begin(), name.end(), wrapped.begin() + 2);
-  std::copy(answer->value.begin(), answer->value.end(), end);
-  co_return wrapped;
+  co_return co_await keyring::wrap(pool, *key, data_key, aad, deadline);
 }
 
-asio::awaitable<Result<Secret>> PooledKeyring::unwrap_with(std::shared_ptr<Pool> pool, ByteView wrapped, ByteView aad,
-                                                           Deadline deadline) {
-  if (wrapped.size() > max_wrapped) co_return errors::wrapped_key_malformed("it is longer than 4096 bytes");
-  if (wrapped.size() < 2 || wrapped[0] != wrapped_form) {
-    co_return errors::wrapped_key_malformed("it does not begin with form 1");
-  }
-  const std::size_t name_size = wrapped[1];
-  if (wrapped.size() <= 2 + name_size) co_return errors::wrapped_key_malformed("it is cut short");
-  const std::string_view name = as_text(wrapped.subspan(2, name_size));
-  const auto key = pool->find(name);
-  if (!key || pool->key(*key).kind != KeyKind::dac_kek) {
+asio::awaitable<Result<Secret>> PooledKeyring::unwrap(ByteView wrapped, ByteView aad, Deadline deadline) {
+  const auto setups = setups_;
+  AVSEAL_CO_TRY(const auto name, wrapping_key(wrapped));
+  const auto setup = setups->of_kek(name);
+  if (!setup) {
     co_return errors::wrapped_key_malformed("it names a key that is not configured with kind dac-kek");
   }
-  const ByteView inner = wrapped.subspan(2 + name_size);
-  auto answer = co_await ask(pool, tokend::FrameType::unwrap, *key, inner, aad, deadline);
-  if (!answer) co_return answer.error();
-  auto secret = Secret::copy_of(answer->value);
-  OPENSSL_cleanse(answer->value.data(), answer->value.size());
-  co_return secret;
-}
-
-asio::awaitable<std::vector<KeyStatus>> PooledKeyring::probe_all(std::shared_ptr<Pool> pool) {
-  std::vector<KeyStatus> all;
-  for (std::size_t i = 0; i < pool->key_count(); ++i) {
-    const auto workers = pool->key(i).workers;
-    KeyStatus status{pool->key(i).name, pool->key(i).kind, false, {}};
-    for (const auto worker : workers) {
-      std::string why = pool->worker(worker).why_not(i);
-      if (why.empty()) {
-        Request request;
-        request.operation = tokend::FrameType::probe;
-        request.key = i;
-        request.only = worker;
-        request.deadline = std::chrono::steady_clock::now() + pool->attempt_limit();
-        pool->submit(request);
-        if (!request.answer) co_await pool->wait(request);
-        if (!*request.answer) why = request.answer->error().detail;
-      }
-      status.can_sign = status.can_sign || why.empty();
-      if (!why.empty()) {
-        if (!status.why_not.empty()) status.why_not += "; ";
-        status.why_not += "worker " + pool->worker(worker).name() + ": " + why;
-      }
-    }
-    if (workers.empty()) status.why_not = "no token with a worker holds it";
-    all.push_back(std::move(status));
-  }
-  co_return all;
+  co_return co_await keyring::unwrap(setup->pool, *setup->pool->find(name), wrapped, aad, deadline);
 }
 
 std::vector<KeyStatus> PooledKeyring::status() const {
   std::vector<KeyStatus> all;
-  for (std::size_t i = 0; i < pool_->key_count(); ++i) all.push_back(pool_->status(i));
+  for (std::size_t i = 0; i < pool().key_count(); ++i) all.push_back(pool().status(i));
   return all;
+}
+
+asio::awaitable<Result<std::shared_ptr<Prepared>>> PooledKeyring::prepare_beside(std::shared_ptr<Setups> setups,
+                                                                                 KeyringConfig config,
+                                                                                 std::shared_ptr<const Keys> keys,
+                                                                                 asio::any_io_executor executor,
+                                                                                 prometheus::Registry& metrics) {
+  AVSEAL_CO_TRY(auto setup, make_setup(config, std::move(keys), executor, metrics));
+  setup->pool->keep_drained(*setups->current->pool);
+  auto connected = co_await connect(setup, config.start_limit);
+  if (!connected) co_return connected.error();
+  co_return std::make_shared<Prepared>(std::move(setup), std::move(executor));
+}
+
+asio::awaitable<void> PooledKeyring::replace(std::shared_ptr<Setups> setups, std::shared_ptr<Prepared> prepared) {
+  const auto earlier = std::exchange(setups->current, prepared->take());
+  setups->current->pool->keep_drained(*earlier->pool);
+  setups->retiring.push_back(earlier);
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  const auto begun = std::chrono::steady_clock::now();
+  for (auto age = begun - begun; age < longest_retirement; age = std::chrono::steady_clock::now() - begun) {
+    if (age >= shortest_retirement && earlier->pool->idle()) break;
+    timer.expires_after(retirement_poll);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  earlier->pool->close();
+  for (auto uses = earlier->pool->take_late_uses(); !uses.empty(); uses = earlier->pool->take_late_uses()) {
+    for (auto& use : uses) setups->current->pool->late(std::move(use));
+  }
+  std::erase(setups->retiring, earlier);
 }
 
 }  // namespace
@@ -231,13 +273,11 @@ void Keyring::record(ledger::Slot& slot, ledger::KeyUse use) {
 asio::awaitable<Result<std::unique_ptr<Keyring>>> Keyring::open(KeyringConfig config, std::shared_ptr<const Keys> keys,
                                                                 asio::any_io_executor executor,
                                                                 prometheus::Registry& metrics) {
-  AVSEAL_CO_TRY(auto pool, Pool::create(config, *keys, std::move(executor), metrics));
-  std::unique_ptr<Keyring> keyring = std::make_unique<PooledKeyring>(pool, keys, config.verify_after_sign);
-  pool->start();
-  const auto until = std::chrono::steady_clock::now() + config.start_limit;
-  auto usable = co_await Pool::wait_until_usable(pool, until);
-  if (!usable) co_return usable.error();
-  co_return keyring;
+  AVSEAL_CO_TRY(auto setup, make_setup(config, std::move(keys), executor, metrics));
+  auto keyring = std::make_unique<PooledKeyring>(setup, std::move(executor), metrics);
+  auto connected = co_await connect(setup, config.start_limit);
+  if (!connected) co_return connected.error();
+  co_return std::unique_ptr<Keyring>(std::move(keyring));
 }
 
 }  // namespace avseal::keyring

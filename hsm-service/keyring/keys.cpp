@@ -166,9 +166,9 @@ Result<std::shared_ptr<const Keys>> Keys::load(const std::vector<KeyConfig>& con
   return std::shared_ptr<const Keys>(std::move(keys));
 }
 
-Result<const SigningKey*> Keys::primary(KeyKind kind) const {
+Result<SigningKeyPtr> Keys::primary(KeyKind kind) const {
   for (const auto index : primaries_) {
-    if (keys_[index].kind == kind) return &keys_[index];
+    if (keys_[index].kind == kind) return SigningKeyPtr(shared_from_this(), &keys_[index]);
   }
   return errors::key_not_configured(to_string(kind));
 }

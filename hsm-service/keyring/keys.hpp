@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,14 +32,17 @@ struct SigningKey {
   [[nodiscard]] const tokens::Certificate& certificate() const { return chain.front(); }
 };
 
+// Keeps its key through a reconfiguration while a request uses it.
+using SigningKeyPtr = std::shared_ptr<const SigningKey>;
+
 // All configured keys that sign (dac-kek has no public key and is none of them); immutable, shared by the threads.
-class Keys {
+class Keys : public std::enable_shared_from_this<Keys> {
  public:
   // Reads the certificates. Errors name the file: unreadable, expired ("certificate-expired"), two primaries of a kind,
   // ...
   static Result<std::shared_ptr<const Keys>> load(const std::vector<KeyConfig>& configs, UnixSeconds now);
 
-  [[nodiscard]] Result<const SigningKey*> primary(KeyKind kind) const;  // "key-not-configured"
+  [[nodiscard]] Result<SigningKeyPtr> primary(KeyKind kind) const;  // "key-not-configured"
   [[nodiscard]] const std::vector<SigningKey>& all() const { return keys_; }
   [[nodiscard]] const SigningKey* find_kid(std::string_view kid) const;
 

@@ -38,6 +38,10 @@ KeyMetrics::KeyMetrics(prometheus::Registry& registry, const std::string& name)
   }
 }
 
+void KeyMetrics::answered_since(std::chrono::steady_clock::time_point start) {
+  latency->Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+}
+
 void KeyMetrics::failed(std::string_view reason) {
   failures->Add({{"key", key}, {"reason", std::string(reason)}}).Increment();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,7 @@ enum class Discard { worker_lost, late, hsm_error, bad_signature };
 struct KeyMetrics {
   KeyMetrics(prometheus::Registry& registry, const std::string& key);
 
+  void answered_since(std::chrono::steady_clock::time_point start);
   void failed(std::string_view reason);
   void discarded(Discard why) { discards[static_cast<std::size_t>(why)]->Increment(); }
 

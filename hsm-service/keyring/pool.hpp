@@ -1,11 +1,9 @@
 // Requests of one io thread and the workers that may do them: choice, retry elsewhere, deadlines, admission.
 #pragma once
 
-#include <deque>
-
 #include <boost/asio/any_io_executor.hpp>
 
-#include "keyring/keyring.hpp"
+#include "keyring/queue.hpp"
 #include "keyring/worker.hpp"
 
 namespace avseal::keyring {
@@ -18,8 +16,15 @@ struct PoolKey {
   std::string kid;  // RFC 7638 thumbprint; empty for dac-kek
   bool primary = false;
   std::vector<std::size_t> workers;
-  Instant last_usable;  // when a worker was last known to do its work
+  RequestQueue queue;
   KeyMetrics metrics;
+};
+
+struct PoolToken {
+  std::string name;
+  std::vector<std::size_t> workers;
+  bool drained = false;
+  std::string last_error;
 };
 
 class Pool : public std::enable_shared_from_this<Pool> {
@@ -45,6 +50,10 @@ class Pool : public std::enable_shared_from_this<Pool> {
   [[nodiscard]] std::size_t key_count() const { return keys_.size(); }
   [[nodiscard]] Worker& worker(std::size_t index) { return *workers_[index]; }
   [[nodiscard]] KeyStatus status(std::size_t key) const;
+  [[nodiscard]] std::vector<TokenStatus> tokens() const;
+  Result<void> set_drained(std::string_view token, bool drained);
+  void keep_drained(const Pool& earlier);  // the tokens that are drained there
+  [[nodiscard]] bool idle() const;         // nothing waits, nothing is in flight
   // Signatures that came after their requests had been answered, a few at a time: for the next one with a ledger slot.
   [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses();
   [[nodiscard]] std::chrono::milliseconds attempt_limit() const { return config_.attempt_limit; }
@@ -56,19 +65,24 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void retry(Request& request, Discard why);
   void expired(Request& request);
   void late(ledger::KeyUse use);
-  void lost(std::size_t worker, const WorkerLoss& loss);
+  void lost(const Worker& worker, const WorkerLoss& loss);
   void pump();
 
  private:
   Pool(const KeyringConfig& config, boost::asio::any_io_executor executor);
   Result<void> add_workers(prometheus::Registry& registry);
   Result<void> add_key(const KeyConfig& config, const Keys& keys, prometheus::Registry& registry);
+  [[nodiscard]] bool eligible(const Worker& worker, std::size_t key) const;
   Worker* choose(const Request& request, Instant now);
   void assign(Worker& worker, Request& request, Instant now);
+  bool assign_next(PoolKey& key, Priority priority, Instant now);
+  void dequeue(Request& request);
+  void fail_waiting(PoolKey& key, const std::function<bool(const Request&)>& which);
   void enqueue(Request& request, bool first);
   void deliver(Request& request, Result<Answer> answer);
   [[nodiscard]] bool has_usable_worker(std::size_t key) const;
   [[nodiscard]] Error why_not(const Request& request) const;
+  [[nodiscard]] std::string why_not(const Worker& worker, std::size_t key) const;  // empty: usable
   void arm();
   void tick();
 
@@ -79,8 +93,9 @@ class Pool : public std::enable_shared_from_this<Pool> {
   bool armed_ = false;
   bool closed_ = false;
   std::vector<PoolKey> keys_;
+  std::vector<PoolToken> tokens_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::deque<Request*> queue_;
+  std::size_t waiting_ = 0;
   std::vector<ledger::KeyUse> late_uses_;
   std::size_t turn_ = 0;  // where the choice among equals begins
 };

@@ -9,6 +9,7 @@
 
 #include <boost/asio/use_awaitable.hpp>
 
+#include "keyring/keyring.hpp"
 #include "tokend/protocol.hpp"
 
 namespace avseal::keyring {
@@ -47,11 +48,12 @@ struct Request {
   ByteView input;
   ByteView aad;
   Instant deadline;
+  Priority priority = Priority::live;
   std::optional<std::size_t> only;  // this worker and no other, one attempt (probes)
 
   WorkerSet outstanding;                 // workers that have an attempt of it
   WorkerSet failed;                      // workers that failed it, avoided from then on
-  bool waiting = false;                  // in the pool's queue
+  bool waiting = false;                  // in its key's queue
   Instant not_before;                    // every worker failed it: not tried again before
   std::chrono::milliseconds backoff{0};  // doubled each time that happens
   std::string last_failure;

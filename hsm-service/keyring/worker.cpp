@@ -51,6 +51,10 @@ std::string Worker::why_not(std::size_t key) const {
   return ready_ ? why_not_[key] : problem_;
 }
 
+WorkerStatus Worker::status() const {
+  return {address_.socket.string(), instance_ ? *instance_ : std::string(), ready_, outstanding(), problem_};
+}
+
 asio::awaitable<void> Worker::run(std::shared_ptr<Pool> keep) {
   auto pause = first_reconnect;
   while (!closed_) {
@@ -289,7 +293,7 @@ void Worker::lost(const Error& why) {
     request->outstanding.remove(index_);
     pool_.retry(*request, Discard::worker_lost);
   }
-  pool_.lost(index_, loss);
+  pool_.lost(*this, loss);
 }
 
 void Worker::schedule_flush() {

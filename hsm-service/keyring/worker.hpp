@@ -16,6 +16,7 @@ namespace avseal::keyring {
 class Pool;
 
 struct WorkerAddress {
+  std::size_t token_index;
   std::string token;
   std::filesystem::path socket;
 };
@@ -42,6 +43,8 @@ class Worker {
   // Empty, or why it does not do this key's work now.
   [[nodiscard]] std::string why_not(std::size_t key) const;
   [[nodiscard]] std::string name() const;
+  [[nodiscard]] std::size_t token() const { return address_.token_index; }
+  [[nodiscard]] WorkerStatus status() const;
 
   // Queues an attempt; needs usable(request.key) and not full(). Fails if the request fits no frame.
   Result<void> send(Request& request, Instant now);

@@ -60,7 +60,7 @@ asio::awaitable<Result<http::Response>> Role::sign(http::Request& request) {
     const auto subscribed = co_await check_avatar(passport);
     if (!subscribed) co_return subscribed.error();
   }
-  AVSEAL_CO_TRY(const keyring::SigningKey* key, keyring_.keys().primary(keyring::KeyKind::avatar_id));
+  AVSEAL_CO_TRY(const keyring::SigningKeyPtr key, keyring_.keys().primary(keyring::KeyKind::avatar_id));
   passport.x5u = certificate_url(config_, key->certificate());
   auto compact = co_await sign_passport(request, passport, *key);
   count_signature(passport.ppt, compact ? std::string_view("released") : compact.error().reason);

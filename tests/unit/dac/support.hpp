@@ -138,7 +138,7 @@ class SoftKeyring final : public keyring::Keyring {
 
   const keyring::Keys& keys() const override { return *keys_; }
   boost::asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const keyring::SigningKey& key, ByteView input,
-                                             keyring::Deadline) override {
+                                             keyring::Deadline, keyring::Priority) override {
     if (failure) co_return *failure;
     if (key.kind == keyring::KeyKind::ue_ca) {
       constexpr std::int64_t month = 30 * 86'400;
@@ -167,6 +167,13 @@ class SoftKeyring final : public keyring::Keyring {
     co_return std::vector<keyring::KeyStatus>{};
   }
   std::vector<keyring::KeyStatus> status() const override { return {}; }
+  boost::asio::awaitable<Result<std::shared_ptr<keyring::Prepared>>> prepare(
+      keyring::KeyringConfig, std::shared_ptr<const keyring::Keys>) override {
+    co_return errors::make(Category::internal, "key-configuration", "not in these tests");
+  }
+  boost::asio::awaitable<void> adopt(std::shared_ptr<keyring::Prepared>) override { co_return; }
+  Result<void> set_drained(std::string_view, bool) override { return {}; }
+  std::vector<keyring::TokenStatus> tokens() const override { return {}; }
   void close() override {}
 
   std::optional<Error> failure;

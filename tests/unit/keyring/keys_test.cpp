@@ -52,7 +52,7 @@ TEST_F(KeysTest, LoadsKeysAndFindsThem) {
                           {"kek", KeyKind::dac_kek, {}, {"hsm"}, true}});
   ASSERT_TRUE(keys) << keys.error().detail;
   ASSERT_EQ((*keys)->all().size(), 2U);
-  const auto* primary = (*keys)->primary(KeyKind::avatar_id).value();
+  const auto primary = (*keys)->primary(KeyKind::avatar_id).value();
   EXPECT_EQ(primary->name, "new");
   EXPECT_EQ(primary->kid, key.public_key().thumbprint());
   EXPECT_EQ(primary->certificate().public_key(), key.public_key());

@@ -102,8 +102,15 @@ void FakeWorker::listen() {
 
 void FakeWorker::kill() {
   acceptor_.reset();
-  if (socket_) socket_->close();
+  for (const auto& weak : std::exchange(sockets_, {})) {
+    if (const auto socket = weak.lock()) socket->close();
+  }
   ::unlink(path_.c_str());
+}
+
+std::size_t FakeWorker::open_connections() const {
+  return static_cast<std::size_t>(
+      std::count_if(sockets_.begin(), sockets_.end(), [](const auto& weak) { return !weak.expired(); }));
 }
 
 asio::awaitable<void> FakeWorker::accept_loop() {
@@ -111,8 +118,9 @@ asio::awaitable<void> FakeWorker::accept_loop() {
     auto [ec, socket] = co_await acceptor_->async_accept(asio::as_tuple(asio::use_awaitable));
     if (ec) co_return;
     ++connections;
-    socket_ = std::make_shared<Socket>(std::move(socket));
-    asio::co_spawn(context_, serve(socket_), asio::detached);
+    auto shared = std::make_shared<Socket>(std::move(socket));
+    sockets_.emplace_back(shared);
+    asio::co_spawn(context_, serve(std::move(shared)), asio::detached);
   }
 }
 
@@ -131,7 +139,10 @@ asio::awaitable<void> FakeWorker::serve(std::shared_ptr<Socket> socket) {
       greeted = true;
     } else if (body) {
       ++seen;
-      on_request(*this, tokend::decode_request(*body).value());
+      auto request = tokend::decode_request(*body).value();
+      origins_[++last_id_] = {socket, request.id};
+      request.id = last_id_;
+      on_request(*this, std::move(request));
     } else {
       const auto room = reader.prepare();
       const auto [ec, size] =
@@ -142,11 +153,17 @@ asio::awaitable<void> FakeWorker::serve(std::shared_ptr<Socket> socket) {
   }
 }
 
-void FakeWorker::send(const tokend::Reply& reply) {
+void FakeWorker::send(tokend::Reply reply) {
+  const auto origin = origins_.find(reply.id);
+  const auto socket = origin == origins_.end() ? sockets_.back().lock() : origin->second.socket;
+  if (origin != origins_.end()) {
+    reply.id = origin->second.id;
+    origins_.erase(origin);
+  }
   Bytes out;
   tokend::append_reply(out, reply);
   boost::system::error_code ignored;
-  asio::write(*socket_, asio::buffer(out), ignored);
+  if (socket) asio::write(*socket, asio::buffer(out), ignored);
 }
 
 void FakeWorker::answer(const tokend::Request& request) {
@@ -254,25 +271,26 @@ bool KeyringTest::run_until(const std::function<bool()>& condition) {
   return true;
 }
 
-asio::awaitable<void> KeyringTest::sign_one(Signed& one, Deadline deadline) {
+asio::awaitable<void> KeyringTest::sign_one(Signed& one, Deadline deadline, Priority priority) {
   ledger::Event event;
   event.type = "sign.avatar-id";
   auto slot = co_await ledger->open_slot(std::move(event));
   if (!slot) throw std::runtime_error(slot.error().detail);
-  const auto* key = keys->primary(KeyKind::avatar_id).value();
-  auto result = co_await keyring->sign(*slot, *key, as_bytes(one.input), deadline);
+  const auto key = keyring->keys().primary(KeyKind::avatar_id).value();
+  auto result = co_await keyring->sign(*slot, *key, as_bytes(one.input), deadline, priority);
   const auto outcome = result ? ledger::Outcome::released : ledger::Outcome::refused;
   const auto committed = co_await slot->commit(outcome, result ? "" : result.error().reason);
   EXPECT_TRUE(committed);
   one.result = std::move(result);
 }
 
-KeyringTest::Signed& KeyringTest::begin(std::string input, std::chrono::milliseconds deadline) {
+KeyringTest::Signed& KeyringTest::begin(std::string input, std::chrono::milliseconds deadline, Priority priority) {
   auto& one = signatures.emplace_back();
   one.input = std::move(input);
-  asio::co_spawn(context, sign_one(one, std::chrono::steady_clock::now() + deadline), [](std::exception_ptr thrown) {
-    if (thrown) std::rethrow_exception(thrown);
-  });
+  asio::co_spawn(context, sign_one(one, std::chrono::steady_clock::now() + deadline, priority),
+                 [](std::exception_ptr thrown) {
+                   if (thrown) std::rethrow_exception(thrown);
+                 });
   return one;
 }
 

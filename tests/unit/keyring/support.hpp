@@ -81,6 +81,7 @@ class FakeWorker {
 
   void listen();  // again after kill()
   void kill();    // the connections and the socket are gone, as with kill -9
+  [[nodiscard]] std::size_t open_connections() const;
   void answer(const tokend::Request& request);
   void answer_badly(const tokend::Request& request);  // a signature over something else
   void fail(const tokend::Request& request, std::string_view reason);
@@ -90,8 +91,8 @@ class FakeWorker {
   Handler on_request = [](FakeWorker& worker, const tokend::Request& request) { worker.answer(request); };
   std::vector<tokend::Request> kept;
   std::size_t seen = 0;
-  std::size_t connections = 0;
-  bool silent = false;  // sends no hello
+  std::size_t connections = 0;  // so far
+  bool silent = false;          // sends no hello
 
   static void keep(FakeWorker& worker, tokend::Request request) { worker.kept.push_back(std::move(request)); }
 
@@ -99,12 +100,19 @@ class FakeWorker {
   using Socket = asio::local::stream_protocol::socket;
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> serve(std::shared_ptr<Socket> socket);
-  void send(const tokend::Reply& reply);
+  void send(tokend::Reply reply);
 
   asio::io_context& context_;
   std::filesystem::path path_;
   std::optional<asio::local::stream_protocol::acceptor> acceptor_;
-  std::shared_ptr<Socket> socket_;
+  // Requests get an id of their own here, for those of two connections may be equal.
+  struct Origin {
+    std::shared_ptr<Socket> socket;
+    std::uint64_t id;
+  };
+  std::map<std::uint64_t, Origin> origins_;
+  std::uint64_t last_id_ = 0;
+  std::list<std::weak_ptr<Socket>> sockets_;
   std::map<std::string, SoftKey> keys_;
   std::map<std::string, std::uint64_t> sequences_;
 };
@@ -139,7 +147,7 @@ class KeyringTest : public ::testing::Test {
     bool ok() const { return result && result->has_value(); }
   };
   // Begins a signature with a slot of its own; the slot is committed as released or refused when it ended.
-  Signed& begin(std::string input, std::chrono::milliseconds deadline = 5s);
+  Signed& begin(std::string input, std::chrono::milliseconds deadline = 5s, Priority priority = Priority::live);
   Result<Bytes> sign(std::string input, std::chrono::milliseconds deadline = 5s);
   bool verifies(const Signed& one) const;
   // The members of "keys" of all leaves, in order; commits what waits.
@@ -159,7 +167,7 @@ class KeyringTest : public ::testing::Test {
   std::vector<WorkerLoss> losses;
 
  private:
-  asio::awaitable<void> sign_one(Signed& one, Deadline deadline);
+  asio::awaitable<void> sign_one(Signed& one, Deadline deadline, Priority priority);
 };
 
 }  // namespace avseal::keyring::testing

@@ -38,9 +38,10 @@ asio::awaitable<Result<http::ClientResponse>> serve(const std::map<std::string, 
 }  // namespace
 
 asio::awaitable<Result<Bytes>> FakeKeyring::sign(ledger::Slot& slot, const keyring::SigningKey& key, ByteView input,
-                                                 keyring::Deadline deadline) {
+                                                 keyring::Deadline deadline, keyring::Priority priority) {
   static_cast<void>(slot);
   static_cast<void>(deadline);
+  static_cast<void>(priority);
   if (failure) co_return *failure;
   if (key.kind != keyring::KeyKind::avatar_id) co_return errors::make(Category::internal, "hsm-refused", "kind");
   ++signatures;

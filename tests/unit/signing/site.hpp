@@ -48,13 +48,20 @@ class FakeKeyring final : public keyring::Keyring {
   FakeKeyring(std::shared_ptr<const keyring::Keys> keys, Key key) : keys_(std::move(keys)), key_(std::move(key)) {}
   const keyring::Keys& keys() const override { return *keys_; }
   boost::asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const keyring::SigningKey& key, ByteView input,
-                                             keyring::Deadline deadline) override;
+                                             keyring::Deadline deadline, keyring::Priority priority) override;
   boost::asio::awaitable<Result<Bytes>> sign_checkpoint(ledger::CheckpointPermit permit, std::string_view text,
                                                         keyring::Deadline deadline) override;
   boost::asio::awaitable<Result<Bytes>> wrap(const Secret& data_key, ByteView aad, keyring::Deadline deadline) override;
   boost::asio::awaitable<Result<Secret>> unwrap(ByteView wrapped, ByteView aad, keyring::Deadline deadline) override;
   boost::asio::awaitable<std::vector<keyring::KeyStatus>> probe() override;
   std::vector<keyring::KeyStatus> status() const override { return {}; }
+  boost::asio::awaitable<Result<std::shared_ptr<keyring::Prepared>>> prepare(
+      keyring::KeyringConfig, std::shared_ptr<const keyring::Keys>) override {
+    co_return errors::make(Category::internal, "key-configuration", "not in these tests");
+  }
+  boost::asio::awaitable<void> adopt(std::shared_ptr<keyring::Prepared>) override { co_return; }
+  Result<void> set_drained(std::string_view, bool) override { return {}; }
+  std::vector<keyring::TokenStatus> tokens() const override { return {}; }
   void close() override {}
 
   std::optional<Error> failure;  // instead of a signature
