@@ -102,7 +102,9 @@ TEST_F(ReconfigurationTest, KeyOfTheEarlierConfigurationSignsUntilItRetires) {
   run_until([&] { return keyring->keys().primary(KeyKind::avatar_id).value()->name == "next-signer"; });
 
   const auto sign_with = [&](const SigningKeyPtr& key) -> asio::awaitable<Result<Bytes>> {
-    auto slot = co_await ledger->open_slot({});
+    ledger::Event event;
+    event.type = "sign.avatar-id";
+    auto slot = co_await ledger->open_slot(std::move(event));
     auto result = co_await keyring->sign(*slot, *key, as_bytes("input"), std::chrono::steady_clock::now() + 5s);
     const auto committed = co_await slot->commit(ledger::Outcome::released);
     EXPECT_TRUE(committed);
