@@ -10,6 +10,7 @@
 #include "pkcs11/errors.hpp"
 #include "pkcs11/keys.hpp"
 #include "pkcs11/operations.hpp"
+#include "pkcs11/wrapping.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/certificate_request.hpp"
 #include "tokens/digest.hpp"
@@ -94,7 +95,8 @@ Result<void> test_one(Session& session, const KeyDescription& key) {
     return {};
   }
   if (!key.type.starts_with("AES")) return pkcs11::errors::key_unsuitable(key.label, "neither EC P-256, P-384 nor AES");
-  AVSEAL_TRY(const Bytes wrapped, pkcs11::wrap(session, key.handle, random, as_bytes(key.label)));
+  AVSEAL_TRY(const pkcs11::WrapForm form, pkcs11::choose_wrap_form(session, key.handle));
+  AVSEAL_TRY(const Bytes wrapped, pkcs11::wrap(session, key.handle, form, random, as_bytes(key.label)));
   AVSEAL_TRY(const Secret back, pkcs11::unwrap(session, key.handle, wrapped, as_bytes(key.label)));
   if (back.equals(random)) return {};
   return pkcs11::errors::key_unsuitable(key.label, "it does not unwrap what it wrapped");

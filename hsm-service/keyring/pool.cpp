@@ -27,7 +27,8 @@ Instant now_steady() {
 
 // Refusals by policy: another worker would refuse too.
 bool is_refusal(std::string_view reason) {
-  return reason == "not-of-key-kind" || reason == "key-unknown" || reason == "operation-refused";
+  return reason == "not-of-key-kind" || reason == "crl-number-not-rising" || reason == "key-unknown" ||
+         reason == "operation-refused";
 }
 
 }  // namespace

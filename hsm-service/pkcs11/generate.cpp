@@ -58,9 +58,10 @@ CK_RV generate_secret(Session& session, const NewKey& key, bool modifiable, CK_O
   Template key_template;
   name(key_template, key, modifiable);
   protect(key_template);
-  key_template.number(CKA_VALUE_LEN, 32).flag(CKA_ENCRYPT, true).flag(CKA_DECRYPT, true);
-  key_template.flag(CKA_SIGN, false).flag(CKA_VERIFY, false).flag(CKA_WRAP, false).flag(CKA_UNWRAP, false);
-  key_template.flag(CKA_DERIVE, false);
+  const bool encrypts = key.wrap_form == WrapForm::aes_gcm;
+  key_template.number(CKA_VALUE_LEN, 32).flag(CKA_ENCRYPT, encrypts).flag(CKA_DECRYPT, encrypts);
+  key_template.flag(CKA_WRAP, !encrypts).flag(CKA_UNWRAP, !encrypts);
+  key_template.flag(CKA_SIGN, false).flag(CKA_VERIFY, false).flag(CKA_DERIVE, false);
   CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
   return session.api().C_GenerateKey(session.handle(), &mechanism, key_template.attributes().data(),
                                      key_template.attributes().size(), &secret_key);
@@ -79,6 +80,9 @@ Result<KeyDescription> generate_key(Session& session, const NewKey& wanted) {
   }
   NewKey key = wanted;
   if (key.id.empty()) key.id = tokens::random_bytes(16);
+  if (!signs(key.kind) && !key.wrap_form) {
+    AVSEAL_TRY(key.wrap_form, offered_wrap_form(session.token()));
+  }
   AVSEAL_CHECK(require_new(session, key));
 
   const auto generate = signs(key.kind) ? generate_pair : generate_secret;

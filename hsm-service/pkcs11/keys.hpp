@@ -3,6 +3,7 @@
 
 #include "pkcs11/key_kind.hpp"
 #include "pkcs11/session.hpp"
+#include "pkcs11/wrapping.hpp"
 #include "tokens/public_key.hpp"
 
 namespace avseal::pkcs11 {
@@ -40,6 +41,7 @@ struct NewKey {
   std::string label;
   Bytes id;                                                // empty: random
   tokens::Algorithm algorithm = tokens::Algorithm::es256;  // of signing kinds
+  std::optional<WrapForm> wrap_form = std::nullopt;        // of dac-kek; empty: what the token offers
 };
 
 // Makes the key on the token of a read-write session: sensitive, not extractable, for its kind's one use, not

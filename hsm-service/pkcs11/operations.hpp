@@ -1,4 +1,4 @@
-// What the worker does with a key: sign, wrap, unwrap.
+// Signing with a key of the token.
 #pragma once
 
 #include "pkcs11/session.hpp"
@@ -12,10 +12,5 @@ Result<CK_MECHANISM_TYPE> choose_sign_mechanism(const Token& token, tokens::Algo
 // ECDSA with the algorithm's hash over `message`: r || s of fixed width. The signature is not verified here.
 Result<Bytes> sign(Session& session, CK_OBJECT_HANDLE key, CK_MECHANISM_TYPE mechanism, tokens::Algorithm algorithm,
                    ByteView message);
-
-// AES-256-GCM with a random IV under `key`. The wrapped form: 0x01, IV (12 bytes), ciphertext, tag (16 bytes); its
-// first byte is authenticated together with `aad`.
-Result<Bytes> wrap(Session& session, CK_OBJECT_HANDLE key, ByteView data_key, ByteView aad);
-Result<Secret> unwrap(Session& session, CK_OBJECT_HANDLE key, ByteView wrapped, ByteView aad);  // "wrapped-invalid"
 
 }  // namespace avseal::pkcs11

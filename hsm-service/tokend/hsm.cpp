@@ -44,14 +44,13 @@ Result<tokens::Certificate> read_issuer(const KeyConfig& config, const tokens::P
 }
 
 Result<Key> load_key(pkcs11::Session& session, const KeyConfig& config) {
-  Key key{config, {}, std::nullopt, 0};
+  Key key;
+  key.config = config;
   AVSEAL_TRY(const CK_OBJECT_HANDLE handle, find_handle(session, config));
   key.rule.kind = config.kind;
   key.rule.origin = config.origin;
   if (!pkcs11::signs(config.kind)) {
-    if (!session.token().offers(CKM_AES_GCM, CKF_ENCRYPT | CKF_DECRYPT)) {
-      return pkcs11::errors::key_unsuitable(config.name, "its token has no CKM_AES_GCM");
-    }
+    AVSEAL_TRY(key.wrap_form, pkcs11::choose_wrap_form(session, handle));
     return key;
   }
   AVSEAL_TRY(key.public_key, pkcs11::read_public_key(session, handle));
@@ -69,6 +68,11 @@ std::string printable(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   return text;
+}
+
+std::string algorithm_of(const Key& key) {
+  if (key.public_key) return std::string(tokens::to_string(key.rule.algorithm));
+  return key.wrap_form == pkcs11::WrapForm::aes_gcm ? "A256GCM" : "A256KW";
 }
 
 // The same object under two names would have two rules: its rule could be got around.
@@ -114,8 +118,7 @@ std::optional<std::size_t> Hsm::find(std::string_view name) const {
 std::vector<KeyInfo> Hsm::announcement() const {
   std::vector<KeyInfo> infos;
   for (const Key& key : keys_) {
-    infos.push_back({key.config.name, std::string(pkcs11::to_string(key.config.kind)),
-                     key.public_key ? std::string(tokens::to_string(key.rule.algorithm)) : "A256GCM",
+    infos.push_back({key.config.name, std::string(pkcs11::to_string(key.config.kind)), algorithm_of(key),
                      key.public_key ? key.public_key->spki() : Bytes()});
   }
   return infos;
@@ -144,7 +147,7 @@ Result<Bytes> HsmSession::sign(std::size_t key, ByteView input) {
 }
 
 Result<Bytes> HsmSession::wrap(std::size_t key, ByteView data_key, ByteView aad) {
-  return pkcs11::wrap(session_, handles_[key], data_key, aad);
+  return pkcs11::wrap(session_, handles_[key], hsm_->keys()[key].wrap_form, data_key, aad);
 }
 
 Result<Bytes> HsmSession::unwrap(std::size_t key, ByteView wrapped, ByteView aad) {
@@ -156,7 +159,7 @@ Result<void> HsmSession::probe(std::size_t key) {
   const Key& with = hsm_->keys()[key];
   const Bytes random = tokens::random_bytes(32);
   if (!with.public_key) {
-    AVSEAL_TRY(const Bytes wrapped, pkcs11::wrap(session_, handles_[key], random, as_bytes(probe_prefix)));
+    AVSEAL_TRY(const Bytes wrapped, wrap(key, random, as_bytes(probe_prefix)));
     AVSEAL_TRY(const Secret back, pkcs11::unwrap(session_, handles_[key], wrapped, as_bytes(probe_prefix)));
     if (back.equals(random)) return {};
     return pkcs11::errors::key_unsuitable(with.config.name, "it does not unwrap what it wrapped");

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "pkcs11/session.hpp"
+#include "pkcs11/wrapping.hpp"
 #include "tokend/config.hpp"
 #include "tokend/key_rules.hpp"
 #include "tokend/protocol.hpp"
@@ -13,8 +13,9 @@ namespace avseal::tokend {
 struct Key {
   KeyConfig config;
   KeyRule rule;
-  std::optional<tokens::PublicKey> public_key;  // of signing kinds
-  CK_MECHANISM_TYPE mechanism = 0;              // of signing kinds
+  std::optional<tokens::PublicKey> public_key;             // of signing kinds
+  CK_MECHANISM_TYPE mechanism = 0;                         // of signing kinds
+  pkcs11::WrapForm wrap_form = pkcs11::WrapForm::aes_gcm;  // of dac-kek
 };
 
 // Immutable after open(); shared by the session threads.

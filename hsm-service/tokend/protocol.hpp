@@ -7,8 +7,8 @@
 //   client hello  0x01  u16 version
 //   server hello  0x02  u16 version, str8 instance (a random uuid per process), token: str8 label, str8 serial, str8
 //                       manufacturer, str8 model, str8 firmware; u8 sessions, u8 count, count x key
-//                       key: str8 name, str8 kind, str8 algorithm ("ES256", "ES384", "A256GCM"), bytes16 SPKI (DER;
-//                       empty for dac-kek)
+//                       key: str8 name, str8 kind, str8 algorithm ("ES256", "ES384", "A256GCM", "A256KW"), bytes16 SPKI
+//                       (DER; empty for dac-kek)
 //   sign          0x10  request: the bytes to be signed, never a digest; aad empty
 //   wrap          0x11  request: a data key of 16 to 64 bytes
 //   unwrap        0x12  request: what wrap returned

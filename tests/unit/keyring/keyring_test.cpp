@@ -320,11 +320,14 @@ TEST_F(KeyringTest, RefusalIsFinal) {
   auto& worker = add_worker();
   auto& other = add_worker();
   open();
-  for (auto* one : {&worker, &other}) {
-    one->on_request = [](FakeWorker& self, const tokend::Request& request) { self.fail(request, "not-of-key-kind"); };
+  std::size_t asked = 0;
+  for (const char* reason : {"not-of-key-kind", "crl-number-not-rising", "key-unknown"}) {
+    for (auto* one : {&worker, &other}) {
+      one->on_request = [reason](FakeWorker& self, const tokend::Request& request) { self.fail(request, reason); };
+    }
+    EXPECT_EQ(sign("input").error().reason, "hsm-refused") << reason;
+    EXPECT_EQ(worker.seen + other.seen, ++asked) << reason;
   }
-  EXPECT_EQ(sign("input").error().reason, "hsm-refused");
-  EXPECT_EQ(worker.seen + other.seen, 1U);
 }
 
 TEST_F(KeyringTest, RateIsTriedElsewhereAndThenRefused) {

@@ -35,14 +35,22 @@ TEST_F(KeysTest, SigningKeysAreProtectedAndOnlySign) {
   ASSERT_TRUE(key->public_key);
 }
 
-TEST_F(KeysTest, WrappingKeysOnlyEncryptAndDecrypt) {
+TEST_F(KeysTest, WrappingKeysOnlyServeTheirForm) {
   Session session = logged_in();
-  const auto key = generate(session, KeyKind::dac_kek, "kek");
-  ASSERT_TRUE(key) << key.error().detail;
-  EXPECT_EQ(key->type, "AES-256");
-  EXPECT_EQ(key->sensitive, true);
-  EXPECT_EQ(key->extractable, false);
-  EXPECT_EQ(key->usage, (std::vector<std::string>{"encrypt", "decrypt"}));
+  const std::vector<std::string> gcm = {"encrypt", "decrypt"};
+  const std::vector<std::string> kw = {"wrap", "unwrap"};
+  const std::vector<std::pair<std::optional<WrapForm>, std::vector<std::string>>> cases = {
+      {std::nullopt, gcm}, {WrapForm::aes_gcm, gcm}, {WrapForm::aes_kw, kw}};
+  for (const auto& [form, usage] : cases) {
+    const auto key = generate_key(
+        session,
+        {KeyKind::dac_kek, "kek-" + std::to_string(form ? static_cast<int>(*form) : 0), {}, Algorithm::es256, form});
+    ASSERT_TRUE(key) << key.error().detail;
+    EXPECT_EQ(key->type, "AES-256");
+    EXPECT_EQ(key->sensitive, true);
+    EXPECT_EQ(key->extractable, false);
+    EXPECT_EQ(key->usage, usage);
+  }
 }
 
 TEST_F(KeysTest, TheValueOfAKeyCannotBeRead) {
@@ -164,65 +172,6 @@ TEST_F(KeysTest, EcPointsAreReadInThreeForms) {
   off_curve.back() ^= 1;
   EXPECT_FALSE(decode_ec_point(off_curve));
   EXPECT_FALSE(decode_ec_point({}));
-}
-
-class WrapTest : public KeysTest {
- protected:
-  void SetUp() override {
-    KeysTest::SetUp();
-    session.emplace(logged_in());
-    const auto made = generate(*session, KeyKind::dac_kek, "kek");
-    ASSERT_TRUE(made);
-    kek = made->handle;
-  }
-  void TearDown() override { session.reset(); }
-
-  std::optional<Session> session;
-  CK_OBJECT_HANDLE kek = 0;
-  const Bytes data_key = Bytes(32, 0x5a);
-};
-
-TEST_F(WrapTest, ADataKeyComesBack) {
-  const auto wrapped = wrap(*session, kek, data_key, as_bytes("avatar 1"));
-  ASSERT_TRUE(wrapped) << wrapped.error().detail;
-  EXPECT_EQ(wrapped->size(), 1U + 12 + 32 + 16);
-  EXPECT_EQ(wrapped->front(), 0x01);
-  const auto back = unwrap(*session, kek, *wrapped, as_bytes("avatar 1"));
-  ASSERT_TRUE(back) << back.error().detail;
-  EXPECT_TRUE(back->equals(data_key));
-}
-
-TEST_F(WrapTest, NoTwoWrappedFormsAreEqual) {
-  EXPECT_NE(*wrap(*session, kek, data_key, {}), *wrap(*session, kek, data_key, {}));
-}
-
-TEST_F(WrapTest, AnyChangeIsRefused) {
-  const auto wrapped = wrap(*session, kek, data_key, as_bytes("avatar 1"));
-  ASSERT_TRUE(wrapped);
-  for (std::size_t i = 0; i < wrapped->size(); ++i) {
-    Bytes altered = *wrapped;
-    altered[i] ^= 1;
-    const auto back = unwrap(*session, kek, altered, as_bytes("avatar 1"));
-    ASSERT_FALSE(back) << i;
-    EXPECT_EQ(back.error().reason, "wrapped-invalid") << back.error().detail;
-  }
-  EXPECT_EQ(unwrap(*session, kek, *wrapped, as_bytes("avatar 2")).error().reason, "wrapped-invalid");
-  EXPECT_EQ(unwrap(*session, kek, *wrapped, {}).error().reason, "wrapped-invalid");
-  EXPECT_EQ(unwrap(*session, kek, {}, {}).error().reason, "wrapped-invalid");
-  EXPECT_EQ(unwrap(*session, kek, Bytes(200, 1), {}).error().reason, "wrapped-invalid");
-}
-
-TEST_F(WrapTest, AnotherKeyDoesNotUnwrap) {
-  const auto other = generate(*session, KeyKind::dac_kek, "other");
-  const auto wrapped = wrap(*session, kek, data_key, {});
-  ASSERT_TRUE(other && wrapped);
-  EXPECT_EQ(unwrap(*session, other->handle, *wrapped, {}).error().reason, "wrapped-invalid");
-}
-
-TEST_F(WrapTest, ASigningKeyDoesNotWrap) {
-  const auto signer = generate(*session, KeyKind::ledger, "signer");
-  ASSERT_TRUE(signer);
-  EXPECT_FALSE(wrap(*session, signer->handle, data_key, {}));
 }
 
 }  // namespace
