@@ -31,6 +31,8 @@ void LoadResult::merge(const LoadResult& other) {
   latencies.merge(other.latencies);
   for (const auto& [status, count] : other.statuses) statuses[status] += count;
   for (const auto& [error, count] : other.errors) errors[error] += count;
+  sent += other.sent;
+  longest_pause = std::max(longest_pause, other.longest_pause);
 }
 
 }  // namespace avseal::cli

@@ -5,6 +5,7 @@
 #include <memory>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -27,6 +28,9 @@ using asio::ip::tcp;
 using std::chrono::steady_clock;
 
 namespace {
+
+constexpr std::chrono::milliseconds look_again{20};  // whether the load is finished
+constexpr std::chrono::seconds last_answers{30};     // that are waited for then
 
 struct Destination {
   std::string host;
@@ -56,6 +60,8 @@ struct Lane {
   steady_clock::time_point counted_from;  // answers before this warm up only
   steady_clock::time_point end;
   LoadResult result;
+  bool draining = false;  // nothing more is sent
+  steady_clock::time_point last_success = steady_clock::now();
 };
 
 // One request in flight.
@@ -78,6 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Blocking, before the clock starts.
   Result<void> connect(const tcp::resolver::results_type& addresses);
   void start();
+  void drain();  // closes after the last answer
 
  private:
   static Connection& of(void* user) { return *static_cast<Connection*>(user); }
@@ -151,9 +158,19 @@ void Connection::start() {
   open_session();
   for (unsigned i = 0; i < lane_.options.streams; ++i) request();
   timer_.expires_at(lane_.end);
-  timer_.async_wait([self = shared_from_this()](boost::system::error_code) { self->close({}); });
+  timer_.async_wait([self = shared_from_this()](boost::system::error_code failed) {
+    if (!failed) self->close({});
+  });
   read();
   write();
+}
+
+void Connection::drain() {
+  if (flights_.empty()) return close({});
+  timer_.expires_after(last_answers);
+  timer_.async_wait([self = shared_from_this()](boost::system::error_code failed) {
+    if (!failed) self->close("requests without an answer");
+  });
 }
 
 bool Connection::request() {
@@ -184,6 +201,7 @@ bool Connection::request() {
   Flight& flight = flights_[id];
   if (with_body) flight.body = o.fill_in ? fill_template(o.body) : o.body;
   flight.begun = steady_clock::now();
+  ++lane_.result.sent;
   return true;
 }
 
@@ -195,12 +213,21 @@ void Connection::finished(std::int32_t id, std::uint32_t code) {
     if (code == NGHTTP2_NO_ERROR && place->second.status != 0) {
       ++lane_.result.statuses[place->second.status];
       lane_.result.latencies.add(now - place->second.begun);
+      if (place->second.status == 200) {
+        const auto pause = now - std::exchange(lane_.last_success, now);
+        lane_.result.longest_pause = std::max<std::chrono::nanoseconds>(lane_.result.longest_pause, pause);
+      }
     } else {
       ++lane_.result.errors[fmt::format("stream reset: {}", nghttp2_http2_strerror(code))];
     }
   }
   flights_.erase(place);
-  if (!closed_ && now < lane_.end) request();
+  if (closed_) return;
+  if (!lane_.draining && now < lane_.end) {
+    request();
+  } else if (lane_.draining && flights_.empty()) {
+    close({});
+  }
 }
 
 void Connection::read() {
@@ -245,6 +272,16 @@ void Connection::close(const std::string& why) {
   stream_.next_layer().close(ignored);
 }
 
+// Ends the lane's load when its `finished` says so.
+void watch(asio::steady_timer& timer, Lane& lane, const std::vector<std::shared_ptr<Connection>>& all) {
+  timer.expires_after(look_again);
+  timer.async_wait([&](boost::system::error_code) {
+    if (!lane.options.finished()) return watch(timer, lane, all);
+    lane.draining = true;
+    for (const auto& connection : all) connection->drain();
+  });
+}
+
 // The connections of one thread: made first, then started together.
 Result<LoadResult> run_lane(const LoadOptions& options, const Destination& to, unsigned connections) {
   http::ClientConfig config;
@@ -259,16 +296,21 @@ Result<LoadResult> run_lane(const LoadOptions& options, const Destination& to, u
     return errors::make(Category::unavailable, "bench-connect",
                         fmt::format("cannot resolve {}: {}", to.host, failed.message()));
   Lane lane{options, to, {}, {}, {}};
+  asio::steady_timer timer(context);
   std::vector<std::shared_ptr<Connection>> all;
   for (unsigned i = 0; i < connections; ++i) {
     all.push_back(std::make_shared<Connection>(context, tls, lane));
     AVSEAL_CHECK(all.back()->connect(addresses));
   }
-  lane.counted_from = steady_clock::now() + options.warm_up;
-  lane.end = lane.counted_from + options.duration;
+  const auto begun = steady_clock::now();
+  lane.counted_from = options.finished ? begun : begun + options.warm_up;
+  lane.end = options.finished ? steady_clock::time_point::max() : lane.counted_from + options.duration;
+  lane.last_success = begun;
+  if (options.finished) watch(timer, lane, all);
   for (const auto& connection : all) connection->start();
   context.run();
-  lane.result.seconds = std::chrono::duration<double>(options.duration).count();
+  const auto counted = options.finished ? steady_clock::now() - begun : options.duration;
+  lane.result.seconds = std::chrono::duration<double>(counted).count();
   return lane.result;
 }
 

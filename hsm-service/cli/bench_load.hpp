@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ struct LoadOptions {
   unsigned threads = 1;
   std::chrono::milliseconds warm_up{200};
   std::chrono::seconds duration{5};
+  // In place of warm-up and duration, if given: asked now and then, true ends the load. Requests in flight are waited
+  // for, so that every one that was sent is answered or counted as an error.
+  std::function<bool()> finished;
 };
 
 // Latencies with a resolution of about 2 %, from 1 us to a minute.
@@ -49,6 +53,8 @@ struct LoadResult {
   LatencyHistogram latencies;  // of complete answers
   std::map<unsigned, std::uint64_t> statuses;
   std::map<std::string, std::uint64_t> errors;  // resets and lost connections
+  std::uint64_t sent = 0;
+  std::chrono::nanoseconds longest_pause{0};  // between two answers of status 200
   void merge(const LoadResult& other);
 };
 

@@ -39,6 +39,7 @@ Result<http::ClientResponse> OperatorClient::call(http::Method method, std::stri
   config.certificate = cert;
   config.private_key = key;
   config.timeout = std::chrono::seconds(10);
+  config.max_body = 4 * 1024 * 1024;  // metrics of many keys and clients
   auto target = url;
   while (target.ends_with('/')) target.pop_back();
   target += path;

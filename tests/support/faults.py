@@ -19,7 +19,7 @@ import time
 
 _HEADER = pathlib.Path(__file__).parents[1] / "faults" / "module" / "functions.hpp"
 FUNCTIONS = re.findall(r"^  X\((C_\w+),", _HEADER.read_text(), re.MULTILINE)
-_HEAD = struct.Struct("=8s32s7Q")
+_HEAD = struct.Struct("=8s32s8Q")
 _FUNCTION = struct.Struct("=31Q")
 
 OK, PIN_INCORRECT, USER_ALREADY_LOGGED_IN = 0, 0xa0, 0x100
@@ -35,7 +35,7 @@ class Facts:
         self.pid = int(path.stem)
         self.token = token.rstrip(b"\0").decode()
         (self.rules_read, self.injected, self.calls_now, self.calls_at_once, self.overlaps, self.sessions,
-         self.sessions_at_once) = numbers
+         self.sessions_at_once, self.forks) = numbers
         self.calls, self.codes = {}, {}  # by function; by function and CKR
         for i, name in enumerate(FUNCTIONS):
             calls, *pairs = _FUNCTION.unpack_from(data, _HEAD.size + i * _FUNCTION.size)
@@ -111,6 +111,13 @@ class Faults:
         """Calls of a function in all processes so far; those that returned the code, if one is given."""
         return sum(facts.calls[function] if code is None else facts.codes[function].get(code, 0)
                    for facts in self.processes(token))
+
+    def injected(self):
+        return sum(facts.injected for facts in self.processes())
+
+    def worker(self, token):
+        """The process that uses the token now, or none."""
+        return next((facts for facts in self.processes(token) if facts.alive), None)
 
     def failed_logins(self):
         return self.total("C_Login") - self.total("C_Login", OK) - self.total("C_Login", USER_ALREADY_LOGGED_IN)

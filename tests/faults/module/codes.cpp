@@ -10,14 +10,15 @@ namespace {
 #define AVSEAL_CODES(X)                                                                                                \
   X(CKR_OK)                                                                                                            \
   X(CKR_CANCEL)                                                                                                        \
-  X(CKR_HOST_MEMORY) X(CKR_SLOT_ID_INVALID) X(CKR_GENERAL_ERROR) X(CKR_FUNCTION_FAILED) X(CKR_ARGUMENTS_BAD) X(        \
-      CKR_NO_EVENT) X(CKR_NEED_TO_CREATE_THREADS) X(CKR_CANT_LOCK) X(CKR_ATTRIBUTE_READ_ONLY)                          \
-      X(CKR_ATTRIBUTE_SENSITIVE) X(CKR_ATTRIBUTE_TYPE_INVALID) X(CKR_ATTRIBUTE_VALUE_INVALID) X(CKR_ACTION_PROHIBITED) \
-          X(CKR_DATA_INVALID) X(CKR_DATA_LEN_RANGE) X(CKR_DEVICE_ERROR) X(CKR_DEVICE_MEMORY) X(CKR_DEVICE_REMOVED) X(  \
-              CKR_ENCRYPTED_DATA_INVALID) X(CKR_ENCRYPTED_DATA_LEN_RANGE) X(CKR_FUNCTION_CANCELED)                     \
-              X(CKR_FUNCTION_NOT_PARALLEL) X(CKR_FUNCTION_NOT_SUPPORTED) X(CKR_KEY_HANDLE_INVALID) X(                  \
-                  CKR_KEY_SIZE_RANGE) X(CKR_KEY_TYPE_INCONSISTENT) X(CKR_KEY_NOT_NEEDED) X(CKR_KEY_CHANGED)            \
-                  X(CKR_KEY_NEEDED) X(CKR_KEY_INDIGESTIBLE) X(CKR_KEY_FUNCTION_NOT_PERMITTED) X(CKR_KEY_NOT_WRAPPABLE) \
+  X(CKR_HOST_MEMORY)                                                                                                   \
+  X(CKR_SLOT_ID_INVALID) X(CKR_GENERAL_ERROR) X(CKR_FUNCTION_FAILED) X(CKR_ARGUMENTS_BAD) X(CKR_NO_EVENT) X(           \
+      CKR_NEED_TO_CREATE_THREADS) X(CKR_CANT_LOCK) X(CKR_ATTRIBUTE_READ_ONLY) X(CKR_ATTRIBUTE_SENSITIVE)               \
+      X(CKR_ATTRIBUTE_TYPE_INVALID) X(CKR_ATTRIBUTE_VALUE_INVALID) X(CKR_ACTION_PROHIBITED) X(CKR_DATA_INVALID) X(     \
+          CKR_DATA_LEN_RANGE) X(CKR_DEVICE_ERROR) X(CKR_DEVICE_MEMORY) X(CKR_DEVICE_REMOVED)                           \
+          X(CKR_ENCRYPTED_DATA_INVALID) X(CKR_ENCRYPTED_DATA_LEN_RANGE) X(CKR_FUNCTION_CANCELED) X(                    \
+              CKR_FUNCTION_NOT_PARALLEL) X(CKR_FUNCTION_NOT_SUPPORTED) X(CKR_KEY_HANDLE_INVALID) X(CKR_KEY_SIZE_RANGE) \
+              X(CKR_KEY_TYPE_INCONSISTENT) X(CKR_KEY_NOT_NEEDED) X(CKR_KEY_CHANGED) X(CKR_KEY_NEEDED)                  \
+                  X(CKR_KEY_INDIGESTIBLE) X(CKR_KEY_FUNCTION_NOT_PERMITTED) X(CKR_KEY_NOT_WRAPPABLE)                   \
                       X(CKR_KEY_UNEXTRACTABLE) X(CKR_MECHANISM_INVALID) X(CKR_MECHANISM_PARAM_INVALID) X(              \
                           CKR_OBJECT_HANDLE_INVALID) X(CKR_OPERATION_ACTIVE) X(CKR_OPERATION_NOT_INITIALIZED)          \
                           X(CKR_PIN_INCORRECT) X(CKR_PIN_INVALID) X(CKR_PIN_LEN_RANGE) X(CKR_PIN_EXPIRED) X(           \
@@ -46,14 +47,15 @@ namespace {
                                                                                   X(CKR_PIN_TOO_WEAK)                  \
                                                                                       X(CKR_PUBLIC_KEY_INVALID)        \
                                                                                           X(CKR_FUNCTION_REJECTED)
-#define AVSEAL_MECHANISMS(X)                                                                                      \
-  X(CKM_ECDSA)                                                                                                    \
-  X(CKM_ECDSA_SHA1)                                                                                               \
-  X(CKM_ECDSA_SHA224) X(CKM_ECDSA_SHA256) X(CKM_ECDSA_SHA384) X(CKM_ECDSA_SHA512) X(CKM_EC_KEY_PAIR_GEN)          \
-      X(CKM_ECDH1_DERIVE) X(CKM_AES_KEY_GEN) X(CKM_AES_ECB) X(CKM_AES_CBC) X(CKM_AES_CBC_PAD) X(CKM_AES_CTR)      \
-          X(CKM_AES_GCM) X(CKM_AES_CCM) X(CKM_AES_CMAC) X(CKM_AES_KEY_WRAP) X(CKM_AES_KEY_WRAP_PAD) X(CKM_SHA256) \
-              X(CKM_SHA384) X(CKM_SHA512) X(CKM_SHA256_HMAC) X(CKM_SHA384_HMAC) X(CKM_SHA512_HMAC)                \
-                  X(CKM_GENERIC_SECRET_KEY_GEN) X(CKM_RSA_PKCS) X(CKM_RSA_PKCS_PSS) X(CKM_RSA_PKCS_KEY_PAIR_GEN)
+#define AVSEAL_MECHANISMS(X)                                                                                           \
+  X(CKM_ECDSA)                                                                                                         \
+  X(CKM_ECDSA_SHA1)                                                                                                    \
+  X(CKM_ECDSA_SHA224)                                                                                                  \
+  X(CKM_ECDSA_SHA256) X(CKM_ECDSA_SHA384) X(CKM_ECDSA_SHA512) X(CKM_EC_KEY_PAIR_GEN) X(CKM_ECDH1_DERIVE)               \
+      X(CKM_AES_KEY_GEN) X(CKM_AES_ECB) X(CKM_AES_CBC) X(CKM_AES_CBC_PAD) X(CKM_AES_CTR) X(CKM_AES_GCM) X(CKM_AES_CCM) \
+          X(CKM_AES_CMAC) X(CKM_AES_KEY_WRAP) X(CKM_AES_KEY_WRAP_PAD) X(CKM_SHA256) X(CKM_SHA384) X(CKM_SHA512)        \
+              X(CKM_SHA256_HMAC) X(CKM_SHA384_HMAC) X(CKM_SHA512_HMAC) X(CKM_GENERIC_SECRET_KEY_GEN) X(CKM_RSA_PKCS)   \
+                  X(CKM_RSA_PKCS_PSS) X(CKM_RSA_PKCS_KEY_PAIR_GEN)
 
 struct Named {
   std::string_view name;

@@ -28,12 +28,13 @@ struct Facts {
   std::array<char, 8> magic;
   std::array<char, 32> token;  // label of the token of the last session that was opened; zeros: none
   Number rules_read;           // modification time in ns of the rules in force
-  Number injected;             // times that a rule for calls struck
+  Number injected;             // times that a rule struck at a call, or ended sessions, logins or handles
   Number calls_now;
   Number calls_at_once;     // the most
   Number overlaps;          // calls begun during another's, of a caller that was refused locking
   Number sessions;          // open
   Number sessions_at_once;  // the most
+  Number forks;             // of this process, which PKCS#11 forbids
   std::array<FunctionFacts, function_count> functions;  // in the order of functions.hpp
 };
 

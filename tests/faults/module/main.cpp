@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <tuple>
 
 #include "tests/faults/module/special.hpp"
@@ -97,6 +98,7 @@ Result<State*> load() {
   if (get == nullptr || get(&real) != CKR_OK) {
     return errors::make(Category::invalid, "faults-unusable", file.string() + " is no PKCS#11 module");
   }
+  pthread_atfork([] { ++state->directory().facts().forks; }, nullptr, nullptr);
   return new State(*directory.release(), *real);
 }
 

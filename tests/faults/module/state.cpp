@@ -159,6 +159,7 @@ void State::close_where(Which which) {
     if (session.gone || !which(session)) continue;
     real_.C_CloseSession(handle);
     session.gone = true;
+    ++directory_.facts().injected;
     objects_[session.token.slot].signed_with.clear();
   }
   count_sessions();
@@ -168,7 +169,8 @@ void State::log_out(const Rule& rule) {
   const std::lock_guard lock(mutex_);
   for (auto& [handle, session] : sessions_) {
     if (session.gone || !concerns(rule, session.token)) continue;
-    real_.C_Logout(handle);  // of the whole token; where it is done already it only says so
+    if (real_.C_Logout(handle) != CKR_OK) continue;  // of the whole token: the first session's does it
+    ++directory_.facts().injected;
     objects_[session.token.slot].signed_with.clear();
   }
 }
@@ -183,6 +185,7 @@ void State::apply_event(const Rule& rule) {
     if (chosen(session)) slots.insert(session.token.slot);
   }
   for (const CK_SLOT_ID slot : slots) {
+    ++directory_.facts().injected;
     ++objects_[slot].epoch;
     objects_[slot].stale_means_other = rule.effect == Effect::swap_objects;
   }

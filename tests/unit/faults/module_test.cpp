@@ -118,6 +118,7 @@ TEST_F(FaultTest, Crashes) {
     EXPECT_TRUE(WIFSIGNALED(status));
     EXPECT_EQ(WTERMSIG(status), signal);
   }
+  EXPECT_EQ(facts->forks, 2U);
 }
 
 TEST_F(FaultTest, BehavesAsANetworkHsm) {
