@@ -285,8 +285,7 @@ asio::awaitable<bool> H1Session::write_stream(Response& response) {
 asio::awaitable<void> H1Session::linger() {
   if (closed_ || reading_) co_return;
   arm(steady_clock::now() + linger_time);
-  boost::system::error_code failed;
-  co_await tls_->async_shutdown(asio::redirect_error(asio::use_awaitable, failed));
+  boost::system::error_code failed = co_await tls_->shutdown();
   if (closed_ || late_) co_return;
   auto& socket = tls_->next_layer();
   socket.shutdown(asio::ip::tcp::socket::shutdown_send, failed);

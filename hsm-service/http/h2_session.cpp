@@ -21,7 +21,6 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t read_size = 16 * 1024;
 constexpr std::size_t write_batch = 64 * 1024;
 constexpr std::int32_t upload_window = 256 * 1024;  // per stream with a streamed body
 constexpr std::int32_t connection_window = 1024 * 1024;
@@ -33,7 +32,6 @@ H2Session::H2Session(std::unique_ptr<TlsStream> stream, Peer peer, std::shared_p
       peer_(std::move(peer)),
       site_(std::move(site)),
       timer_(tls_->get_executor()),
-      in_(read_size),
       idle_since_(steady_clock::now()) {}
 
 Result<void> H2Session::start() {
@@ -56,9 +54,9 @@ asio::awaitable<void> H2Session::run() {
   while (!closed_) {
     boost::system::error_code failed;
     const std::size_t size =
-        co_await tls_->async_read_some(asio::buffer(in_), asio::redirect_error(asio::use_awaitable, failed));
+        co_await tls_->async_read_some(asio::buffer(site_->input), asio::redirect_error(asio::use_awaitable, failed));
     if (failed || closed_) break;
-    receive(ByteView(in_.data(), size));
+    receive(ByteView(site_->input.data(), size));
   }
   abort();
 }

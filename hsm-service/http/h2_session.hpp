@@ -88,7 +88,6 @@ class H2Session final : public Session, public std::enable_shared_from_this<H2Se
   std::unordered_map<std::int32_t, StreamPtr> streams_;
   std::vector<StreamPtr> ready_;
   std::vector<StreamPtr> drained_;  // want the next piece of their streamed answer
-  std::vector<std::uint8_t> in_;
   std::vector<std::uint8_t> out_;
   std::size_t running_ = 0;  // handlers at work, those of closed streams included
   Deadline idle_since_;

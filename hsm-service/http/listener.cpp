@@ -110,8 +110,7 @@ asio::awaitable<bool> Listener::handshake(TlsStream& stream) {
     boost::system::error_code ignored;
     stream.next_layer().close(ignored);
   });
-  boost::system::error_code failed;
-  co_await stream.async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, failed));
+  const boost::system::error_code failed = co_await stream.handshake();
   // The timer's handler refers to this frame: it runs, cancelled or not, before the frame goes.
   timer.cancel();
   co_await asio::post(context_, asio::use_awaitable);

@@ -1,16 +1,12 @@
 // One established connection, whichever HTTP version it speaks.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/stream.hpp>
-
 #include "http/metrics.hpp"
 #include "http/server.hpp"
+#include "http/tls_stream.hpp"
 #include "tokens/certificate.hpp"
 
 namespace avseal::http {
-
-using TlsStream = boost::asio::ssl::stream<boost::asio::ip::tcp::socket>;
 
 // A peer whose request was answered before it was all sent may still be sending, and must be able to read the answer:
 // so much of the rest is taken and discarded, and so long is it waited for, before the peer is cut off.
@@ -24,6 +20,7 @@ struct Site {
   const ServerConfig config;
   const Router& router;
   Metrics metrics;
+  Bytes input = Bytes(16 * 1024);  // what a connection just read, until it has taken it
 };
 
 struct Peer {

@@ -40,8 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static asio::ssl::context tls(asio::ssl::context::tls_server);
   asio::io_context context;
   const auto site = std::make_shared<http::Site>(http::ServerConfig{}, router, registry);
-  const auto session =
-      std::make_shared<http::H2Session>(std::make_unique<http::TlsStream>(context, tls), http::Peer{}, site);
+  const auto session = std::make_shared<http::H2Session>(
+      std::make_unique<http::TlsStream>(boost::asio::ip::tcp::socket(context), tls), http::Peer{}, site);
   if (!session->start()) return 0;
   constexpr std::string_view preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
   session->receive(as_bytes({preface.data(), 33}));

@@ -85,6 +85,30 @@ struct Refusal {
   std::string reason;
 };
 
+TEST(H2, KeepsConnectionsOfOneThreadApart) {
+  TestSite site;
+  std::vector<std::unique_ptr<H2Client>> clients;
+  for (int i = 0; i < 32; ++i)
+    clients.push_back(std::make_unique<H2Client>(site.server->port(), TlsOptions{&site.ims}));
+  const auto body = [](std::size_t client, std::size_t request) {
+    return std::string(1000, static_cast<char>('a' + client % 26)) + std::to_string(client * 100 + request);
+  };
+  std::vector<std::map<std::size_t, std::int32_t>> ids(clients.size());
+  for (std::size_t request = 0; request < 20; ++request) {
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      ids[i][request] = clients[i]->send("POST", "/echo", json_type, body(i, request));
+      ASSERT_TRUE(clients[i]->flush());
+    }
+  }
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    for (const auto& [request, id] : ids[i]) {
+      H2Client& client = *clients[i];
+      EXPECT_TRUE(client.run_until([&client, id = id] { return client.answers[id].closed; }));
+      EXPECT_EQ(client.answers[id].body, body(i, request));
+    }
+  }
+}
+
 struct H2Refusals : ::testing::TestWithParam<Refusal> {};
 
 TEST_P(H2Refusals, IsAnsweredAndCounted) {
