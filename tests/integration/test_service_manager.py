@@ -14,6 +14,8 @@ from demo import call, curl, processes, site as demo_site
 from support import service_manager
 from support.software_ue import SoftwareUe
 
+SITE_TOKENS = demo_site.TOKENS[:1]
+WORKER = f"tokend-{SITE_TOKENS[0]}.toml"
 SYSTEMD = pathlib.Path(__file__).parents[2] / "systemd"
 
 
@@ -27,7 +29,7 @@ def manager(directory):
 @pytest.fixture
 def edited(stopped_site):
     """The site, whose configuration a test may change."""
-    names = ("avseald.toml", "tokend.toml")
+    names = ("avseald.toml", WORKER)
     good = {name: (stopped_site.directory / name).read_text() for name in names}
     for name in ("sockets", "state"):
         (stopped_site.directory / name).mkdir(mode=0o700, exist_ok=True)
@@ -64,7 +66,7 @@ def avseald(site):
 
 
 def tokend(site):
-    return [site.bin / "avseal-tokend", "--config", site.directory / "tokend.toml"]
+    return [site.bin / "avseal-tokend", "--config", site.directory / WORKER]
 
 
 def listens(path):
@@ -103,7 +105,7 @@ def test_tokend_tells_its_life(edited, directory, manager, start):
 
 
 def test_no_ready_from_what_cannot_serve(edited, manager, start):
-    edit(edited, "tokend.toml", 'kind = "ledger"', 'kind = "nonsense"')
+    edit(edited, WORKER, 'kind = "ledger"', 'kind = "nonsense"')
     for command in (avseald(edited), [*tokend(edited), "--socket", edited.directory / "sockets" / "x"]):
         process = start(command, {**edited.environment, **manager.environment})
         assert process.wait(60) != 0
@@ -119,7 +121,7 @@ def credentials(edited, directory):
     path = directory / "credentials"
     path.mkdir(mode=0o700)
     shutil.copy(edited.secret("pin"), path / "pin")
-    edit(edited, "tokend.toml", f'pin_file = "{edited.secret("pin")}"', 'pin_credential = "pin"')
+    edit(edited, WORKER, f'pin_file = "{edited.secret("pin")}"', 'pin_credential = "pin"')
     return {"CREDENTIALS_DIRECTORY": str(path)}
 
 
@@ -133,7 +135,7 @@ def test_socket_activation_with_the_pin_as_credential(edited, directory, credent
     worker = start(["systemd-socket-activate", f"--listen={path}", *settings, *tokend(edited)], {})
     processes.wait_until(path.exists, worker, directory / "0.log", "systemd-socket-activate")
 
-    edit(edited, "avseald.toml", f'spawn = 2\nworker_config = "{edited.directory}/tokend.toml"', f'sockets = ["{path}"]')
+    edit(edited, "avseald.toml", f'spawn = 1\nworker_config = "{edited.worker_config(SITE_TOKENS[0])}"', f'sockets = ["{path}"]')
     edited.start_service()
     try:
         assert call.subscribe(edited).status in (200, 201)
