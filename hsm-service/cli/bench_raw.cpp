@@ -10,7 +10,6 @@
 
 #include "cli/hsm_options.hpp"
 #include "pkcs11/keys.hpp"
-#include "pkcs11/operations.hpp"
 #include "pkcs11/pin.hpp"
 #include "tokens/digest.hpp"
 

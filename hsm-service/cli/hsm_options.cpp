@@ -11,6 +11,7 @@
 
 #include "pkcs11/errors.hpp"
 #include "pkcs11/pin.hpp"
+#include "tokend/pin_fuse.hpp"
 
 namespace avseal::cli {
 
@@ -45,6 +46,8 @@ class Silence {
 void HsmOptions::add_to(CLI::App& command) {
   command.add_option("--module", module, "PKCS#11 module, e.g. /usr/lib/softhsm/libsofthsm2.so")->required();
   command.add_option("--token", token, "URI of the token, e.g. pkcs11:token=avseal")->required();
+  command.add_option("--state-directory", state_directory,
+                     "state_directory of the token's workers: a wrong PIN is then tried once by all of you together");
   add_pin_to(command);
 }
 
@@ -59,13 +62,23 @@ Result<Secret> HsmOptions::pin(std::string_view what) const {
   return prompt_secret(what);
 }
 
-Result<pkcs11::Session> HsmOptions::login(pkcs11::Session::Access access, pkcs11::Session::Guard guard) const {
+Result<pkcs11::Token> HsmOptions::find_token() const {
   AVSEAL_TRY(const pkcs11::Uri uri, pkcs11::Uri::parse_token(token));
   AVSEAL_TRY(const auto loaded, pkcs11::Module::load(module));
-  AVSEAL_TRY(const pkcs11::Token found, pkcs11::Token::find(loaded, uri));
+  return pkcs11::Token::find(loaded, uri);
+}
+
+Result<pkcs11::Session> HsmOptions::login(pkcs11::Session::Access access, pkcs11::Session::Guard guard) const {
+  AVSEAL_TRY(const pkcs11::Token found, find_token());
   AVSEAL_TRY(const Secret user_pin, pin("user PIN of token " + found.label()));
   AVSEAL_TRY(pkcs11::Session session, pkcs11::Session::open(found, access));
-  AVSEAL_CHECK(session.login(user_pin, guard));
+  if (state_directory.empty()) {
+    AVSEAL_CHECK(session.login(user_pin, guard));
+    return session;
+  }
+  AVSEAL_TRY(tokend::PinFuse fuse, tokend::PinFuse::lock(state_directory, found));
+  AVSEAL_CHECK(guard == pkcs11::Session::Guard::spend_one ? fuse.spend(session, user_pin)
+                                                          : fuse.login(session, user_pin));
   return session;
 }
 
@@ -88,6 +101,18 @@ Result<Secret> prompt_secret(std::string_view what) {
   OPENSSL_cleanse(line.data(), line.size());
   if (secret.empty()) return pkcs11::errors::pin_unreadable("the terminal", "expected a PIN of 1 to 256 bytes");
   return secret;
+}
+
+Result<std::string> prompt_line(std::string_view what) {
+  const std::unique_ptr<std::FILE, CloseFile> terminal(std::fopen("/dev/tty", "r+"));
+  if (!terminal) return errors::make(Category::invalid, "terminal-missing", "this is done at a terminal only");
+  std::fprintf(terminal.get(), "%.*s: ", static_cast<int>(what.size()), what.data());
+  std::fflush(terminal.get());
+  std::array<char, 258> line{};
+  if (std::fgets(line.data(), line.size(), terminal.get()) == nullptr) line[0] = '\0';
+  std::string text(line.data());
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
 }
 
 int report(const Error& error) {

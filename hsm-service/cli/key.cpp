@@ -9,7 +9,7 @@
 #include "cli/key_request.hpp"
 #include "pkcs11/errors.hpp"
 #include "pkcs11/keys.hpp"
-#include "pkcs11/operations.hpp"
+#include "pkcs11/signing.hpp"
 #include "pkcs11/wrapping.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/certificate_request.hpp"
@@ -67,7 +67,7 @@ Result<SigningKey> find_signing_key(Session& session, const std::string& label) 
 
 // Signs and verifies: a public key object that is not the private key's is found here.
 Result<Bytes> sign(Session& session, CK_OBJECT_HANDLE handle, const tokens::PublicKey& key, ByteView message) {
-  AVSEAL_TRY(const CK_MECHANISM_TYPE mechanism, pkcs11::choose_sign_mechanism(session.token(), key.algorithm()));
+  AVSEAL_TRY(const CK_MECHANISM_TYPE mechanism, pkcs11::find_sign_mechanism(session, handle, key));
   AVSEAL_TRY(Bytes signature, pkcs11::sign(session, handle, mechanism, key.algorithm(), message));
   AVSEAL_CHECK(key.verify(message, signature));
   return signature;

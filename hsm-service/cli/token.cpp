@@ -33,6 +33,13 @@ Result<void> init(const InitOptions& options) {
 }
 
 Result<void> spend_login(const HsmOptions& options) {
+  AVSEAL_TRY(const pkcs11::Token token, options.find_token());
+  AVSEAL_TRY(const std::string typed,
+             prompt_line("One login attempt is spent on token \"" + token.label() + "\". Type its label to go on"));
+  if (typed != token.label()) {
+    return errors::make(Category::invalid, "confirmation-differs",
+                        "that is not the token's label, so nothing was tried");
+  }
   AVSEAL_TRY(const pkcs11::Session session,
              options.login(pkcs11::Session::Access::read_only, pkcs11::Session::Guard::spend_one));
   fmt::print("token \"{}\" took the PIN\n", session.token().label());

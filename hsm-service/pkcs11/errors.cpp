@@ -101,7 +101,6 @@ std::string_view reason_of(CK_RV rv) {
       return hsm_session_lost;
     case CKR_DEVICE_ERROR:
     case CKR_DEVICE_REMOVED:
-    case CKR_DEVICE_MEMORY:
     case CKR_TOKEN_NOT_PRESENT:
     case CKR_TOKEN_NOT_RECOGNIZED:
     case CKR_SLOT_ID_INVALID:
@@ -131,11 +130,28 @@ std::string_view ckr_name(CK_RV rv) {
   return (rv & CKR_VENDOR_DEFINED) != 0 ? "CKR_VENDOR_DEFINED" : "CKR_UNKNOWN";
 }
 
+std::optional<CK_RV> parse_ckr(std::string_view text) {
+  for (const Ckr& entry : table) {
+    if (entry.name == text) return entry.rv;
+  }
+  if (!text.starts_with("0x")) return std::nullopt;
+  text.remove_prefix(2);
+  std::uint32_t rv = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), rv, 16);
+  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return rv;
+}
+
 CK_RV ckr_of(const Error& error) {
   CK_RV rv = CKR_OK;
   if (!error.param.starts_with(ckr_prefix)) return rv;
   std::from_chars(error.param.data() + ckr_prefix.size(), error.param.data() + error.param.size(), rv);
   return rv;
+}
+
+bool is_session_limit(const Error& error) {
+  const CK_RV rv = ckr_of(error);
+  return rv == CKR_SESSION_COUNT || rv == CKR_ARGUMENTS_BAD || rv == CKR_HOST_MEMORY || rv == CKR_DEVICE_MEMORY;
 }
 
 namespace errors {
@@ -209,6 +225,11 @@ Error pin_guarded(std::string_view token, std::string_view flag) {
       Category::unauthenticated, "pin-guarded",
       "token " + quoted(token) + " reports " + std::string(flag) +
           ", so nobody logs in by itself; check the PIN, then spend one attempt with `avseal token login --once`");
+}
+
+Error pin_unusable(std::string_view token, CK_RV rv) {
+  return failed_with(rv, make(Category::unauthenticated, "pin-unusable",
+                              "token " + quoted(token) + ": " + call_failed("C_Login", rv).detail));
 }
 
 Error pin_unreadable(std::string_view source, std::string_view why) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include <p11-kit/pkcs11.h>
 
@@ -10,15 +11,21 @@
 namespace avseal::pkcs11 {
 
 std::string_view ckr_name(CK_RV rv);  // "CKR_DEVICE_ERROR"; "CKR_VENDOR_DEFINED" or "CKR_UNKNOWN" for others
+std::optional<CK_RV> parse_ckr(std::string_view text);  // such a name, or a number like 0x80000001
 
 // Reasons of call_failed, by what the caller has to do.
 inline constexpr std::string_view hsm_session_lost =
     "hsm-session-lost";  // drop the session, open another, find keys again
 inline constexpr std::string_view hsm_device_lost = "hsm-device-lost";  // the token or the module is gone
-inline constexpr std::string_view hsm_error = "hsm-error";              // anything else
+inline constexpr std::string_view hsm_bad_signature =
+    "hsm-bad-signature";  // what the key gave is not what its public key says: its handle may be another's
+inline constexpr std::string_view hsm_error = "hsm-error";  // anything else
 
 // The code of the call that failed, 0 if no call did.
 CK_RV ckr_of(const Error& error);
+
+// What C_OpenSession gives when the token has no more sessions; modules differ.
+bool is_session_limit(const Error& error);
 
 namespace errors {
 
@@ -35,6 +42,7 @@ Error key_exists(std::string_view label);                                       
 Error key_unsuitable(std::string_view wanted, std::string_view why);             // "key-unsuitable"
 Error pin_incorrect(std::string_view token);                                     // "pin-incorrect"
 Error pin_guarded(std::string_view token, std::string_view flag);                // "pin-guarded"
+Error pin_unusable(std::string_view token, CK_RV rv);                            // "pin-unusable"
 Error pin_unreadable(std::string_view source, std::string_view why);             // "pin-unreadable"
 Error wrapped_invalid(std::string_view why);                                     // "wrapped-invalid"
 

@@ -86,7 +86,7 @@ Result<CK_SLOT_ID> uninitialised_slot(const CK_FUNCTION_LIST& api) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Module>> Module::load(const std::filesystem::path& file) {
+Result<std::shared_ptr<const Module>> Module::load(const std::filesystem::path& file, Locking locking) {
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr) return errors::module_unusable(file, dlerror());
   const auto get_function_list = reinterpret_cast<CK_C_GetFunctionList>(dlsym(library, "C_GetFunctionList"));
@@ -97,7 +97,7 @@ Result<std::shared_ptr<const Module>> Module::load(const std::filesystem::path& 
 
   CK_C_INITIALIZE_ARGS arguments{};
   arguments.flags = CKF_OS_LOCKING_OK;
-  rv = api->C_Initialize(&arguments);
+  rv = locking == Locking::none ? CKR_CANT_LOCK : api->C_Initialize(&arguments);
   const bool multi_threaded = rv != CKR_CANT_LOCK;
   if (!multi_threaded) rv = api->C_Initialize(nullptr);
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) {

@@ -14,9 +14,11 @@ namespace avseal::pkcs11 {
 // A loaded and initialised PKCS#11 module. Never fork after load(): start other processes by exec before it.
 class Module {
  public:
-  // dlopen, C_GetFunctionList, C_Initialize with the operating system's locks. Reason "module-unusable" if it is no
-  // PKCS#11 module; what C_Initialize says may be cured by another process.
-  static Result<std::shared_ptr<const Module>> load(const std::filesystem::path& file);
+  // dlopen, C_GetFunctionList, C_Initialize, asking for the operating system's locks if so wanted. Reason
+  // "module-unusable" if it is no PKCS#11 module; what C_Initialize says may be cured by another process.
+  enum class Locking { of_system, none };
+  static Result<std::shared_ptr<const Module>> load(const std::filesystem::path& file,
+                                                    Locking locking = Locking::of_system);
 
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;

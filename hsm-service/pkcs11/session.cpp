@@ -44,19 +44,28 @@ Template& Template::number(CK_ATTRIBUTE_TYPE type, CK_ULONG value) {
 }
 
 Result<Session> Session::open(const Token& token, Access access) {
-  const CK_FLAGS flags = CKF_SERIAL_SESSION | (access == Access::read_write ? CKF_RW_SESSION : 0);
+  const auto open_as = [&token](Access wanted, CK_SESSION_HANDLE& handle) {
+    const CK_FLAGS flags = CKF_SERIAL_SESSION | (wanted == Access::read_write ? CKF_RW_SESSION : 0);
+    return token.module()->api().C_OpenSession(token.slot(), flags, nullptr, nullptr, &handle);
+  };
   CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
-  const CK_RV rv = token.module()->api().C_OpenSession(token.slot(), flags, nullptr, nullptr, &handle);
-  if (rv != CKR_OK) return errors::call_failed("C_OpenSession", rv);
-  return Session(token, handle);
+  const CK_RV rv = open_as(access, handle);
+  if (rv == CKR_OK) return Session(token, handle, access);
+  const Error error = errors::call_failed("C_OpenSession", rv);
+  if (access == Access::read_write || error.reason == hsm_device_lost) return error;
+  if (open_as(Access::read_write, handle) == CKR_OK) return Session(token, handle, Access::read_write);
+  return error;
 }
 
 Session::Session(Session&& other) noexcept
-    : token_(std::move(other.token_)), handle_(std::exchange(other.handle_, CK_INVALID_HANDLE)) {}
+    : token_(std::move(other.token_)),
+      handle_(std::exchange(other.handle_, CK_INVALID_HANDLE)),
+      access_(other.access_) {}
 
 Session& Session::operator=(Session&& other) noexcept {
   std::swap(token_, other.token_);
   std::swap(handle_, other.handle_);
+  std::swap(access_, other.access_);
   return *this;
 }
 
@@ -64,7 +73,7 @@ Session::~Session() {
   if (handle_ != CK_INVALID_HANDLE) api().C_CloseSession(handle_);
 }
 
-Result<void> Session::login(const Secret& pin, Guard guard) {
+Result<Session::Login> Session::login(const Secret& pin, Guard guard) {
   AVSEAL_CHECK(check_flags(token_, guard));
   Secret copy = Secret::copy_of(pin.reveal());  // C_Login takes a pointer to non-const
   auto* const bytes = const_cast<std::uint8_t*>(copy.reveal().data());
@@ -78,10 +87,20 @@ Result<void> Session::login(const Secret& pin, Guard guard) {
     rv = api().C_Login(handle_, CKU_USER, bytes, copy.size());
     if (!says_nothing_about_pin(rv)) break;
   }
-  if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) return {};
+  if (rv == CKR_OK) return Login::accepted;
+  if (rv == CKR_USER_ALREADY_LOGGED_IN) return Login::was_logged_in;
   if (rv == CKR_PIN_INCORRECT) return errors::pin_incorrect(token_.label());
   if (rv == CKR_PIN_LOCKED) return errors::pin_guarded(token_.label(), "CKR_PIN_LOCKED");
+  if (rv == CKR_PIN_EXPIRED || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE) {
+    return errors::pin_unusable(token_.label(), rv);
+  }
   return errors::call_failed("C_Login", rv);
+}
+
+std::optional<bool> Session::logged_in() const {
+  CK_SESSION_INFO info{};
+  if (api().C_GetSessionInfo(handle_, &info) != CKR_OK) return std::nullopt;
+  return info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS;
 }
 
 Result<std::vector<CK_OBJECT_HANDLE>> Session::find(Template& wanted, std::size_t limit) {

@@ -1,15 +1,13 @@
 #include "tokend/config.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <set>
 #include <sstream>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
+
+#include "tokend/toml_table.hpp"
 
 namespace avseal::tokend {
 
@@ -17,85 +15,7 @@ namespace {
 
 using pkcs11::KeyKind;
 
-constexpr std::size_t max_file = 256 * 1024;
 constexpr std::size_t max_keys = 64;
-
-Error invalid(const std::filesystem::path& file, toml::source_index line, std::string_view what) {
-  return errors::make(Category::invalid, "configuration-invalid",
-                      fmt::format("{}:{}: {}", file.string(), std::max<toml::source_index>(line, 1), what));
-}
-
-// One table whose members are all known in the end.
-class Table {
- public:
-  Table(const toml::table& table, const std::filesystem::path& file) : table_(table), file_(file) {}
-
-  [[nodiscard]] bool has(std::string_view name) const { return table_.contains(name); }
-  [[nodiscard]] Error error(std::string_view name, std::string_view what) const {
-    const toml::node* node = table_.get(name);
-    const auto line = (node == nullptr ? table_.source() : node->source()).begin.line;
-    return invalid(file_, line, fmt::format("{}: {}", name, what));
-  }
-
-  Result<std::string> string(std::string_view name) {
-    const auto value = take(name) == nullptr ? std::nullopt : take(name)->value_exact<std::string>();
-    if (!value || value->empty() || value->find('\0') != std::string::npos) return error(name, "expected a string");
-    return *value;
-  }
-
-  Result<std::string> string_or(std::string_view name, std::string fallback) {
-    if (!has(name)) return fallback;
-    return string(name);
-  }
-
-  Result<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most) {
-    const auto value = take(name) == nullptr ? std::nullopt : take(name)->value_exact<std::int64_t>();
-    if (!value || *value < least || *value > most) {
-      return error(name, fmt::format("expected an integer from {} to {}", least, most));
-    }
-    return *value;
-  }
-
-  Result<std::int64_t> integer_or(std::string_view name, std::int64_t fallback, std::int64_t least, std::int64_t most) {
-    if (!has(name)) return fallback;
-    return integer(name, least, most);
-  }
-
-  Result<std::filesystem::path> path(std::string_view name) {
-    AVSEAL_TRY(const std::string text, string(name));
-    return file_.parent_path() / text;
-  }
-
-  Result<std::vector<std::string>> strings_or_none(std::string_view name) {
-    std::vector<std::string> values;
-    const toml::node* node = take(name);
-    if (node == nullptr) return values;
-    if (!node->is_array()) return error(name, "expected a list of strings");
-    for (const toml::node& element : *node->as_array()) {
-      const auto value = element.value_exact<std::string>();
-      if (!value || value->empty()) return error(name, "expected a list of strings");
-      values.push_back(*value);
-    }
-    return values;
-  }
-
-  const toml::node* take(std::string_view name) {
-    taken_.emplace(name);
-    return table_.get(name);
-  }
-
-  Result<void> finish() const {
-    for (const auto& [name, node] : table_) {
-      if (!taken_.contains(std::string(name.str()))) return error(name.str(), "is not known here");
-    }
-    return {};
-  }
-
- private:
-  const toml::table& table_;
-  const std::filesystem::path& file_;
-  std::set<std::string, std::less<>> taken_;
-};
 
 // The error of a value's own parser, at the value's line.
 Error at(const Table& table, std::string_view name, const Error& error) {
@@ -148,7 +68,8 @@ Result<void> read_keys(Table& root, const std::filesystem::path& file, Config& c
     AVSEAL_TRY(KeyConfig key, read_key(*element.as_table(), file));
     const auto same = [&key](const KeyConfig& other) { return other.name == key.name; };
     if (std::any_of(config.keys.begin(), config.keys.end(), same)) {
-      return invalid(file, element.source().begin.line, fmt::format("name: two keys are named \"{}\"", key.name));
+      return configuration_invalid(file, element.source().begin.line,
+                                   fmt::format("name: two keys are named \"{}\"", key.name));
     }
     config.keys.push_back(std::move(key));
   }
@@ -156,10 +77,9 @@ Result<void> read_keys(Table& root, const std::filesystem::path& file, Config& c
 }
 
 Result<void> read_socket(Table& root, const std::filesystem::path& file, Config& config) {
-  const toml::node* node = root.take("socket");
-  if (node == nullptr) return {};
-  if (!node->is_table()) return root.error("socket", "expected a table [socket]");
-  Table table(*node->as_table(), file);
+  AVSEAL_TRY(const toml::table* const source, root.table_or_none("socket"));
+  if (source == nullptr) return {};
+  Table table(*source, file);
   AVSEAL_TRY(config.socket_group, table.string_or("group", {}));
   AVSEAL_TRY(config.allow_users, table.strings_or_none("allow_users"));
   AVSEAL_TRY(config.allow_groups, table.strings_or_none("allow_groups"));
@@ -192,6 +112,17 @@ Result<void> read_state_directory(Table& root, Config& config) {
   return {};
 }
 
+Result<void> read_profile_name(Table& root, Config& config) {
+  if (root.has("profile")) {
+    AVSEAL_TRY(config.profile, root.string("profile"));
+    if (!is_profile_name(config.profile)) return root.error("profile", "expected a name like softhsm2");
+  }
+  if (root.has("profile_directory")) {
+    AVSEAL_TRY(config.profile_directory, root.path("profile_directory"));
+  }
+  return {};
+}
+
 Result<Config> read_config(const toml::table& source, const std::filesystem::path& file) {
   Table root(source, file);
   Config config;
@@ -204,8 +135,11 @@ Result<Config> read_config(const toml::table& source, const std::filesystem::pat
   config.token = std::move(*uri);
   AVSEAL_CHECK(read_pin_source(root, config));
   AVSEAL_CHECK(read_state_directory(root, config));
-  AVSEAL_TRY(const std::int64_t sessions, root.integer_or("sessions", config.sessions, 1, 64));
-  config.sessions = static_cast<unsigned>(sessions);
+  if (root.has("sessions")) {
+    AVSEAL_TRY(const std::int64_t sessions, root.integer("sessions", 1, max_sessions));
+    config.sessions = static_cast<unsigned>(sessions);
+  }
+  AVSEAL_CHECK(read_profile_name(root, config));
   AVSEAL_TRY(const std::int64_t limit, root.integer_or("call_limit_ms", config.call_limit.count(), 100, 600'000));
   config.call_limit = std::chrono::milliseconds(limit);
   AVSEAL_TRY(config.log_level, root.string_or("log_level", config.log_level));
@@ -224,23 +158,20 @@ Result<Config> parse_config(std::string_view text, const std::filesystem::path& 
     const toml::table table = toml::parse(text, file.string());
     return read_config(table, file);
   } catch (const toml::parse_error& error) {
-    return invalid(file, error.source().begin.line, error.description());
+    return configuration_invalid(file, error.source().begin.line, error.description());
   }
 }
 
 Result<Config> load_config(const std::filesystem::path& file) {
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  std::string text(max_file + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad() || in.gcount() == 0) {
-    return invalid(file, 1, errno == 0 ? "the file is empty" : std::strerror(errno));
-  }
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > max_file) return invalid(file, 1, "the file is larger than 256 KiB");
+  AVSEAL_TRY(const std::string text, read_text(file));
   AVSEAL_TRY(Config config, parse_config(text, file));
   if (std::error_code ignored; !std::filesystem::is_directory(config.state_directory, ignored)) {
-    return invalid(file, 1, fmt::format("state_directory: {} is no directory", config.state_directory.string()));
+    return configuration_invalid(file, 1,
+                                 fmt::format("state_directory: {} is no directory", config.state_directory.string()));
+  }
+  if (!config.profile.empty()) {
+    AVSEAL_TRY(Profile profile, load_profile(config.profile_directory, config.profile));
+    config.quirks = std::move(profile.quirks);
   }
   return config;
 }

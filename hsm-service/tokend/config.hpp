@@ -8,6 +8,7 @@
 
 #include "pkcs11/key_kind.hpp"
 #include "pkcs11/uri.hpp"
+#include "tokend/profile.hpp"
 
 namespace avseal::tokend {
 
@@ -27,13 +28,18 @@ struct Config {
   std::filesystem::path pin_file;              // either this
   std::string pin_credential;                  // or a systemd credential
   std::filesystem::path state_directory;       // what must outlive the process; the same for all workers of a token
-  unsigned sessions = 1;                       // threads with a session each
+  std::optional<unsigned> sessions;            // threads with a session each; else the profile's, else one
   std::chrono::milliseconds call_limit{5000};  // a PKCS#11 call that outlives it ends the process
+  std::string profile;                         // of the module; empty: none
+  std::filesystem::path profile_directory = "/usr/share/avseal/profiles";
+  Quirks quirks;  // the profile's
   std::string log_level = "info";
   std::string socket_group;              // empty: the process's own
   std::vector<std::string> allow_users;  // names or numbers; besides the process's own user
   std::vector<std::string> allow_groups;
   std::vector<KeyConfig> keys;
+
+  [[nodiscard]] unsigned wanted_sessions() const { return sessions.value_or(quirks.sessions.value_or(1)); }
 };
 
 // Reads the worker's TOML file; every member must be known. Paths are relative to the file. Reason
@@ -43,6 +49,7 @@ struct Config {
 //   token = "pkcs11:token=avseal"
 //   pin_file = "pin"                      or pin_credential = "pin"
 //   state_directory = "state"             else $STATE_DIRECTORY, which systemd sets
+//   profile = "softhsm2"                  a file of profile_directory, "/usr/share/avseal/profiles"
 //   sessions = 1                          1 to 64
 //   call_limit_ms = 5000                  100 to 600000
 //   log_level = "info"                    debug, info, warning, error

@@ -1,66 +1,24 @@
 #include "tokend/hsm.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "pkcs11/errors.hpp"
-#include "pkcs11/keys.hpp"
-#include "pkcs11/operations.hpp"
 #include "pkcs11/pin.hpp"
-#include "tokens/digest.hpp"
+#include "tokend/pin_fuse.hpp"
 
 namespace avseal::tokend {
 
 namespace {
 
-constexpr std::string_view probe_prefix = "avseal-probe-v1";
-constexpr std::int64_t day = 24 * 60 * 60;
+using pkcs11::Module;
+using pkcs11::Session;
 
 Result<Secret> read_pin(const Config& config) {
   return config.pin_file.empty() ? pkcs11::read_pin_credential(config.pin_credential)
                                  : pkcs11::read_pin_file(config.pin_file);
-}
-
-Result<CK_OBJECT_HANDLE> find_handle(pkcs11::Session& session, const KeyConfig& config) {
-  return pkcs11::signs(config.kind) ? pkcs11::find_private_key(session, config.uri)
-                                    : pkcs11::find_secret_key(session, config.uri);
-}
-
-Result<tokens::Certificate> read_issuer(const KeyConfig& config, const tokens::PublicKey& key) {
-  const auto unusable = [&config](std::string_view why) {
-    return pkcs11::errors::key_unsuitable(config.name, config.issuer_certificate.string() + ": " + std::string(why));
-  };
-  std::ifstream in(config.issuer_certificate, std::ios::binary);
-  const std::string pem{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (!in) return unusable("cannot be read");
-  auto certificate = tokens::Certificate::from_pem(pem);
-  if (!certificate) return unusable(certificate.error().detail);
-  if (!(certificate->public_key() == key)) return unusable("it is not the certificate of the key on the token");
-  if (!certificate->is_ca()) return unusable("it is no CA certificate");
-  return std::move(*certificate);
-}
-
-Result<Key> load_key(pkcs11::Session& session, const KeyConfig& config) {
-  Key key;
-  key.config = config;
-  AVSEAL_TRY(const CK_OBJECT_HANDLE handle, find_handle(session, config));
-  key.rule.kind = config.kind;
-  key.rule.origin = config.origin;
-  if (!pkcs11::signs(config.kind)) {
-    AVSEAL_TRY(key.wrap_form, pkcs11::choose_wrap_form(session, handle));
-    return key;
-  }
-  AVSEAL_TRY(key.public_key, pkcs11::read_public_key(session, handle));
-  key.rule.algorithm = key.public_key->algorithm();
-  AVSEAL_TRY(key.mechanism, pkcs11::choose_sign_mechanism(session.token(), key.rule.algorithm));
-  if (config.kind == pkcs11::KeyKind::ue_ca) {
-    AVSEAL_TRY(key.rule.issuer, read_issuer(config, *key.public_key));
-    key.rule.max_validity_seconds = config.max_validity_days * day;
-  }
-  return key;
 }
 
 // Tokens name themselves in any bytes; the protocol takes printable ASCII.
@@ -68,6 +26,13 @@ std::string printable(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   return text;
+}
+
+TokenInfo describe(const pkcs11::Token& token) {
+  const CK_TOKEN_INFO& info = token.info();
+  return {printable(token.label()), printable(token.serial()), printable(pkcs11::unpadded(info.manufacturerID)),
+          printable(pkcs11::unpadded(info.model)),
+          fmt::format("{}.{}", info.firmwareVersion.major, info.firmwareVersion.minor)};
 }
 
 std::string algorithm_of(const Key& key) {
@@ -90,22 +55,70 @@ Result<void> require_distinct(const std::vector<Key>& keys) {
 
 }  // namespace
 
-Result<std::unique_ptr<Hsm>> Hsm::open(const Config& config) {
-  AVSEAL_TRY(const Secret pin, read_pin(config));
-  AVSEAL_TRY(const std::shared_ptr<const pkcs11::Module> module, pkcs11::Module::load(config.module));
-  if (!module->multi_threaded() && config.sessions > 1) {
-    return pkcs11::errors::module_unusable(config.module, "it takes one thread only; set sessions = 1");
-  }
-  AVSEAL_TRY(const pkcs11::Token token, pkcs11::Token::find(module, config.token));
-  AVSEAL_TRY(pkcs11::Session login, pkcs11::Session::open(token));
-  AVSEAL_CHECK(login.login(pin));
-  std::vector<Key> keys;
+Result<std::unique_ptr<Hsm>> Hsm::open(const Config& config, Watchdog::Call& watched) {
+  const auto locking = config.quirks.os_locking ? Module::Locking::of_system : Module::Locking::none;
+  AVSEAL_TRY(auto module, Module::load(config.module, locking));
+  auto hsm = std::unique_ptr<Hsm>(new Hsm(config, std::move(module)));
+  if (!config.quirks.read_only_sessions) hsm->access_ = Session::Access::read_write;
+  AVSEAL_TRY(Session login, hsm->log_in(watched));
   for (const KeyConfig& key_config : config.keys) {
-    AVSEAL_TRY(Key key, load_key(login, key_config));
-    keys.push_back(std::move(key));
+    watched.next();
+    AVSEAL_TRY(Key key, load_key(login, key_config, config.quirks));
+    hsm->keys_.push_back(std::move(key));
   }
-  AVSEAL_CHECK(require_distinct(keys));
-  return std::unique_ptr<Hsm>(new Hsm(std::move(login), std::move(keys), config.state_directory));
+  AVSEAL_CHECK(require_distinct(hsm->keys_));
+  hsm->token_info_ = describe(login.token());
+  hsm->token_ = login.token();
+  hsm->access_ = login.access();
+  hsm->login_ = std::move(login);
+  if (hsm->wanted_sessions() < config.wanted_sessions()) {
+    spdlog::warn("event=single-threaded sessions=1 wanted={} reason=\"the module takes one thread only\"",
+                 config.wanted_sessions());
+  }
+  return hsm;
+}
+
+Result<Session> Hsm::log_in(Watchdog::Call& watched) {
+  watched.next();
+  AVSEAL_TRY(const pkcs11::Token token, pkcs11::Token::find(module_, config_.token));
+  AVSEAL_TRY(Session session, Session::open(token, access_));
+  if (session.logged_in().value_or(false)) return session;
+  AVSEAL_TRY(const Secret pin, read_pin(config_));
+  watched.pause();  // other workers may take long, and are watched themselves
+  AVSEAL_TRY(PinFuse fuse, PinFuse::lock(config_.state_directory, token));
+  watched.next();
+  AVSEAL_CHECK(fuse.login(session, pin));
+  return session;
+}
+
+Result<void> Hsm::reopen(Watchdog::Call& watched) {
+  {
+    const std::lock_guard lock(mutex_);
+    login_.reset();  // lost, or of no more use; a token may have few sessions
+  }
+  AVSEAL_TRY(Session login, log_in(watched));
+  for (const Key& key : keys_) {
+    watched.next();
+    AVSEAL_CHECK(require_same_key(login, key));
+  }
+  const std::lock_guard lock(mutex_);
+  token_ = login.token();
+  login_ = std::move(login);
+  generation_.fetch_add(1, std::memory_order_release);
+  return {};
+}
+
+Result<Session> Hsm::open_session() {
+  const std::lock_guard lock(mutex_);
+  auto session = Session::open(*token_, access_);
+  if (session || !login_ || !pkcs11::is_session_limit(session.error())) return session;
+  Session given = std::move(*login_);
+  login_.reset();
+  return given;
+}
+
+unsigned Hsm::wanted_sessions() const {
+  return module_->multi_threaded() ? config_.wanted_sessions() : 1;
 }
 
 std::optional<std::size_t> Hsm::find(std::string_view name) const {
@@ -122,57 +135,6 @@ std::vector<KeyInfo> Hsm::announcement() const {
                      key.public_key ? key.public_key->spki() : Bytes()});
   }
   return infos;
-}
-
-TokenInfo Hsm::token_info() const {
-  const CK_TOKEN_INFO& info = token().info();
-  return {printable(token().label()), printable(token().serial()), printable(pkcs11::unpadded(info.manufacturerID)),
-          printable(pkcs11::unpadded(info.model)),
-          fmt::format("{}.{}", info.firmwareVersion.major, info.firmwareVersion.minor)};
-}
-
-Result<HsmSession> HsmSession::open(const Hsm& hsm) {
-  AVSEAL_TRY(pkcs11::Session session, pkcs11::Session::open(hsm.token()));
-  std::vector<CK_OBJECT_HANDLE> handles;
-  for (const Key& key : hsm.keys()) {
-    AVSEAL_TRY(const CK_OBJECT_HANDLE handle, find_handle(session, key.config));
-    handles.push_back(handle);
-  }
-  return HsmSession(hsm, std::move(session), std::move(handles));
-}
-
-Result<Bytes> HsmSession::sign(std::size_t key, ByteView input) {
-  const Key& with = hsm_->keys()[key];
-  return pkcs11::sign(session_, handles_[key], with.mechanism, with.rule.algorithm, input);
-}
-
-Result<Bytes> HsmSession::wrap(std::size_t key, ByteView data_key, ByteView aad) {
-  return pkcs11::wrap(session_, handles_[key], hsm_->keys()[key].wrap_form, data_key, aad);
-}
-
-Result<Bytes> HsmSession::unwrap(std::size_t key, ByteView wrapped, ByteView aad) {
-  AVSEAL_TRY(const Secret data_key, pkcs11::unwrap(session_, handles_[key], wrapped, aad));
-  return Bytes(data_key.reveal().begin(), data_key.reveal().end());
-}
-
-Result<void> HsmSession::probe(std::size_t key) {
-  const Key& with = hsm_->keys()[key];
-  const Bytes random = tokens::random_bytes(32);
-  if (!with.public_key) {
-    AVSEAL_TRY(const Bytes wrapped, wrap(key, random, as_bytes(probe_prefix)));
-    AVSEAL_TRY(const Secret back, pkcs11::unwrap(session_, handles_[key], wrapped, as_bytes(probe_prefix)));
-    if (back.equals(random)) return {};
-    return pkcs11::errors::key_unsuitable(with.config.name, "it does not unwrap what it wrapped");
-  }
-  Bytes message(probe_prefix.begin(), probe_prefix.end());
-  message.insert(message.end(), random.begin(), random.end());
-  AVSEAL_TRY(const Bytes signature, sign(key, message));
-  if (with.public_key->verify(message, signature)) return {};
-  return pkcs11::errors::key_unsuitable(with.config.name, "its signatures do not verify with its public key");
-}
-
-bool loses_session(const Error& error) {
-  return error.reason == pkcs11::hsm_session_lost || error.reason == pkcs11::hsm_device_lost;
 }
 
 }  // namespace avseal::tokend

@@ -1,69 +1,53 @@
-// The worker's side of the HSM: one logged-in token, its configured keys, sessions on it.
+// The worker's side of the HSM: one logged-in token and its configured keys.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 
-#include "pkcs11/wrapping.hpp"
-#include "tokend/config.hpp"
-#include "tokend/key_rules.hpp"
+#include "tokend/key.hpp"
 #include "tokend/protocol.hpp"
+#include "tokend/watchdog.hpp"
 
 namespace avseal::tokend {
 
-struct Key {
-  KeyConfig config;
-  KeyRule rule;
-  std::optional<tokens::PublicKey> public_key;             // of signing kinds
-  CK_MECHANISM_TYPE mechanism = 0;                         // of signing kinds
-  pkcs11::WrapForm wrap_form = pkcs11::WrapForm::aes_gcm;  // of dac-kek
-};
-
-// Immutable after open(); shared by the session threads.
+// Shared by the session threads. Keys stay as they were found by open(); the token and the login may be found again.
 class Hsm {
  public:
-  // Loads the module, finds the token, logs in once and finds every key exactly once. The login lives as long as this
-  // object.
-  static Result<std::unique_ptr<Hsm>> open(const Config& config);
+  // Loads the module, finds the token, logs in once, finds every key exactly once and tries it.
+  static Result<std::unique_ptr<Hsm>> open(const Config& config, Watchdog::Call& watched);
 
-  [[nodiscard]] const pkcs11::Token& token() const { return login_.token(); }
+  // After the login was lost: finds the token anew, in whatever slot it is, logs in unless that is done, finds the keys
+  // and compares them with those from before. Every session from before is then of an earlier generation and not to be
+  // used again. One thread at a time.
+  Result<void> reopen(Watchdog::Call& watched);
+  [[nodiscard]] std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+
+  // A session of this generation. The token's last one may be that of the login, which is given away then.
+  Result<pkcs11::Session> open_session();
+
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] unsigned wanted_sessions() const;  // one where the module takes one thread only
   [[nodiscard]] const std::vector<Key>& keys() const { return keys_; }
-  [[nodiscard]] const std::filesystem::path& state_directory() const { return state_directory_; }
   [[nodiscard]] std::optional<std::size_t> find(std::string_view name) const;  // index in keys()
   [[nodiscard]] std::vector<KeyInfo> announcement() const;
-  [[nodiscard]] TokenInfo token_info() const;
+  [[nodiscard]] const TokenInfo& token_info() const { return token_info_; }
 
  private:
-  Hsm(pkcs11::Session login, std::vector<Key> keys, std::filesystem::path state_directory)
-      : login_(std::move(login)), keys_(std::move(keys)), state_directory_(std::move(state_directory)) {}
+  Hsm(const Config& config, std::shared_ptr<const pkcs11::Module> module)
+      : config_(config), module_(std::move(module)) {}
+  Result<pkcs11::Session> log_in(Watchdog::Call& watched);
 
-  pkcs11::Session login_;
+  const Config config_;
+  const std::shared_ptr<const pkcs11::Module> module_;
   std::vector<Key> keys_;
-  std::filesystem::path state_directory_;
+  TokenInfo token_info_;
+
+  std::mutex mutex_;
+  std::optional<pkcs11::Token> token_;
+  std::optional<pkcs11::Session> login_;  // keeps the login while other sessions come and go
+  pkcs11::Session::Access access_ = pkcs11::Session::Access::read_only;  // what the module takes
+  std::atomic<std::uint64_t> generation_{0};
 };
-
-// One session with its own handles of every key; used by one thread. `key` is an index in Hsm::keys().
-class HsmSession {
- public:
-  static Result<HsmSession> open(const Hsm& hsm);
-
-  Result<Bytes> sign(std::size_t key, ByteView input);
-  Result<Bytes> wrap(std::size_t key, ByteView data_key, ByteView aad);
-  Result<Bytes> unwrap(std::size_t key, ByteView wrapped, ByteView aad);
-
-  // Signs "avseal-probe-v1" and random bytes and verifies that, or wraps and unwraps a random data key; nothing of it
-  // leaves this function.
-  Result<void> probe(std::size_t key);
-
- private:
-  HsmSession(const Hsm& hsm, pkcs11::Session session, std::vector<CK_OBJECT_HANDLE> handles)
-      : hsm_(&hsm), session_(std::move(session)), handles_(std::move(handles)) {}
-
-  const Hsm* hsm_;
-  pkcs11::Session session_;
-  std::vector<CK_OBJECT_HANDLE> handles_;
-};
-
-// Whether an error needs a new session (or a new process, if there is none to be had).
-bool loses_session(const Error& error);
 
 }  // namespace avseal::tokend

@@ -55,7 +55,8 @@ bool is_one_of(std::string_view reason, std::initializer_list<std::string_view> 
 
 int exit_code_of(const Error& error) {
   if (is_one_of(error.reason, {"configuration-invalid", "uri-invalid", "module-unusable", "token-ambiguous",
-                               "key-ambiguous", "key-unsuitable", "pin-incorrect", "pin-guarded", "pin-unreadable"})) {
+                               "key-ambiguous", "key-unsuitable", "pin-incorrect", "pin-guarded", "pin-unreadable",
+                               "pin-unusable", "pin-burned", "pin-fuse-unreadable"})) {
     return exit_permanent;
   }
   return is_one_of(error.reason, {"token-not-present", "key-not-found"}) ? exit_absent : exit_restart;
@@ -70,12 +71,15 @@ int exit_code_of(const Error& error) {
 }
 
 [[noreturn]] void leave_service(const Error& error) {
+  spdlog::error("event=leaving code={} ckr={} reason={}", exit_code_of(error), pkcs11::ckr_name(pkcs11::ckr_of(error)),
+                error.reason);
   leave(error, exit_code_of(error));
 }
 
 // Before it served: an HSM that fails now is not there yet.
 [[noreturn]] void leave_start(const Error& error) {
-  const bool hsm = is_one_of(error.reason, {pkcs11::hsm_error, pkcs11::hsm_session_lost, pkcs11::hsm_device_lost});
+  const bool hsm = is_one_of(error.reason, {pkcs11::hsm_error, pkcs11::hsm_session_lost, pkcs11::hsm_device_lost,
+                                            pkcs11::hsm_bad_signature, "state-unusable"});
   leave(error, hsm ? exit_absent : exit_code_of(error));
 }
 
@@ -89,26 +93,31 @@ Result<Descriptor> open_listener(const Options& options, const Config& config) {
   return listen_on(options.socket, config.socket_group);
 }
 
+Result<std::unique_ptr<Hsm>> open_hsm(const Config& config, Watchdog& watchdog, std::size_t thread) {
+  Watchdog::Call watched(watchdog, thread);
+  return Hsm::open(config, watched);
+}
+
 Result<void> serve(const Options& options) {
   AVSEAL_TRY(const Config config, load_config(options.config));
   log_to_stderr(config.log_level);
   AVSEAL_TRY(PeerPolicy peers, PeerPolicy::from(config));
-  AVSEAL_TRY(const std::unique_ptr<Hsm> hsm, Hsm::open(config));
-  spdlog::info("event=logged-in token=\"{}\" serial={} keys={}", hsm->token().label(), hsm->token().serial(),
-               hsm->keys().size());
-  AVSEAL_TRY(Descriptor listener, open_listener(options, config));
-  AVSEAL_TRY(const std::unique_ptr<Server> server,
-             Server::create(std::move(listener), std::move(peers), *hsm, config.sessions));
-  Watchdog watchdog(config.call_limit, config.sessions, [&config](std::size_t thread) {
+  const unsigned starting = config.wanted_sessions();  // this thread, for the watchdog
+  Watchdog watchdog(config.call_limit, starting + 1, [&config](std::size_t thread) {
     leave_service(errors::make(
         Category::unavailable, "hsm-hung",
         fmt::format("a PKCS#11 call of session {} did not return within {} ms", thread, config.call_limit.count())));
   });
+  AVSEAL_TRY(const std::unique_ptr<Hsm> hsm, open_hsm(config, watchdog, starting));
+  spdlog::info("event=logged-in token=\"{}\" serial={} keys={}", hsm->token_info().label, hsm->token_info().serial,
+               hsm->keys().size());
+  AVSEAL_TRY(Descriptor listener, open_listener(options, config));
+  AVSEAL_TRY(const std::unique_ptr<Server> server, Server::create(std::move(listener), std::move(peers), *hsm));
   SessionPool pool(
       *hsm, watchdog, [&server] { server->wake(); }, leave_service);
-  AVSEAL_CHECK(pool.start(config.sessions));
+  AVSEAL_CHECK(pool.start());
   ::sd_notify(0, "READY=1");
-  spdlog::info("event=ready sessions={} socket=\"{}\"", config.sessions, options.socket);
+  spdlog::info("event=ready sessions={} socket=\"{}\"", pool.sessions(), options.socket);
   server->run(pool);
   ::_exit(0);
 }

@@ -43,8 +43,7 @@ bool would_block() {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::create(Descriptor listener, PeerPolicy peers, const Hsm& hsm,
-                                               unsigned sessions) {
+Result<std::unique_ptr<Server>> Server::create(Descriptor listener, PeerPolicy peers, const Hsm& hsm) {
   sigset_t set{};
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
@@ -54,15 +53,15 @@ Result<std::unique_ptr<Server>> Server::create(Descriptor listener, PeerPolicy p
   if (signals.get() < 0) return failed("signalfd");
   Descriptor wakeup(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (wakeup.get() < 0) return failed("eventfd");
-  Bytes hello;
-  AVSEAL_CHECK(append_server_hello(hello, {protocol_version, tokens::random_uuid(), hsm.token_info(),
-                                           static_cast<std::uint8_t>(sessions), hsm.announcement()}));
+  ServerHello hello{protocol_version, tokens::random_uuid(), hsm.token_info(), 0, hsm.announcement()};
+  Bytes frame;
+  AVSEAL_CHECK(append_server_hello(frame, hello));
   return std::unique_ptr<Server>(
       new Server(std::move(listener), std::move(peers), hsm, std::move(wakeup), std::move(signals), std::move(hello)));
 }
 
 Server::Server(Descriptor listener, PeerPolicy peers, const Hsm& hsm, Descriptor wakeup, Descriptor signals,
-               Bytes hello)
+               ServerHello hello)
     : listener_(std::move(listener)),
       peers_(std::move(peers)),
       hsm_(hsm),
@@ -123,12 +122,12 @@ void Server::poll_once(SessionPool& pool) {
     if ((events & POLLIN) != 0 && !stopping_) read_from(polled[i]->first, connection, pool);
     if ((events & (POLLERR | POLLHUP)) != 0 && (events & POLLIN) == 0) connection.broken = true;
   }
-  if (fds[2].revents != 0 && !stopping_) accept_one();
+  if (fds[2].revents != 0 && !stopping_) accept_one(pool);
   for (auto& [id, connection] : connections_) flush(connection);
   reap();
 }
 
-void Server::accept_one() {
+void Server::accept_one(const SessionPool& pool) {
   Descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (socket.get() < 0) return;
   ucred peer{};
@@ -144,7 +143,8 @@ void Server::accept_one() {
   spdlog::info("event=connected connection={} uid={} pid={}", next_connection_, peer.uid, peer.pid);
   Connection& connection = connections_[next_connection_++];
   connection.socket = std::move(socket);
-  connection.out = hello_;
+  hello_.sessions = static_cast<std::uint8_t>(pool.sessions());
+  [[maybe_unused]] const auto fits = append_server_hello(connection.out, hello_);  // create() saw that it does
 }
 
 void Server::read_from(std::uint64_t id, Connection& connection, SessionPool& pool) {

@@ -13,8 +13,7 @@ namespace avseal::tokend {
 class Server {
  public:
   // Blocks SIGTERM and SIGINT in this thread and those it starts later. Reason "server-failed".
-  static Result<std::unique_ptr<Server>> create(Descriptor listener, PeerPolicy peers, const Hsm& hsm,
-                                                unsigned sessions);
+  static Result<std::unique_ptr<Server>> create(Descriptor listener, PeerPolicy peers, const Hsm& hsm);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -41,11 +40,12 @@ class Server {
   };
   using Connections = std::map<std::uint64_t, Connection>;
 
-  Server(Descriptor listener, PeerPolicy peers, const Hsm& hsm, Descriptor wakeup, Descriptor signals, Bytes hello);
+  Server(Descriptor listener, PeerPolicy peers, const Hsm& hsm, Descriptor wakeup, Descriptor signals,
+         ServerHello hello);
 
   void poll_once(SessionPool& pool);
   [[nodiscard]] int poll_timeout() const;
-  void accept_one();
+  void accept_one(const SessionPool& pool);
   void read_from(std::uint64_t id, Connection& connection, SessionPool& pool);
   void take_frames(std::uint64_t id, Connection& connection, SessionPool& pool);
   Result<void> take_frame(std::uint64_t id, Connection& connection, ByteView body, SessionPool& pool);
@@ -66,7 +66,7 @@ class Server {
   const Hsm& hsm_;
   Descriptor wakeup_;
   Descriptor signals_;
-  Bytes hello_;
+  ServerHello hello_;
   std::vector<KeyState> states_;
   Connections connections_;
   std::uint64_t next_connection_ = 1;

@@ -18,16 +18,27 @@ namespace {
 constexpr std::size_t group = 8;
 constexpr std::chrono::microseconds short_call{200};
 
+constexpr std::chrono::seconds spare_period{30};  // between two questions of a spare thread for a session
+
 std::uint32_t microseconds(std::chrono::nanoseconds time) {
   const auto count = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 0, std::numeric_limits<std::uint32_t>::max()));
 }
 
+// 80 to 120 percent of the period, so that sessions do not all ask at once.
+std::chrono::milliseconds jittered(std::chrono::milliseconds period, std::minstd_rand& random) {
+  return period * std::uniform_int_distribution<int>(80, 120)(random) / 100;
+}
+
 }  // namespace
 
-SessionPool::SessionPool(const Hsm& hsm, Watchdog& watchdog, std::function<void()> wake,
-                         std::function<void(const Error&)> lost)
-    : hsm_(hsm), watchdog_(watchdog), wake_(std::move(wake)), lost_(std::move(lost)), sequences_(hsm.keys().size()) {}
+SessionPool::SessionPool(Hsm& hsm, Watchdog& watchdog, std::function<void()> wake,
+                         std::function<void(const Error&)> leave)
+    : hsm_(hsm),
+      watchdog_(watchdog),
+      wake_(std::move(wake)),
+      recovery_(hsm, watchdog, std::move(leave)),
+      sequences_(hsm.keys().size()) {}
 
 SessionPool::~SessionPool() {
   {
@@ -36,22 +47,24 @@ SessionPool::~SessionPool() {
     queue_.clear();
   }
   queue_changed_.notify_all();
+  stopped_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
-Result<void> SessionPool::start(unsigned threads) {
-  std::vector<HsmSession> sessions;
-  for (unsigned i = 0; i < threads; ++i) {
-    const Watchdog::Call call(watchdog_, 0);
-    AVSEAL_TRY(HsmSession session, HsmSession::open(hsm_));
-    sessions.push_back(std::move(session));
+Result<void> SessionPool::start() {
+  const unsigned wanted = hsm_.wanted_sessions();
+  for (unsigned i = 0; i < wanted; ++i) {
+    session_threads_.emplace_back(hsm_, recovery_, watchdog_, i, open_sessions_);
   }
-  for (std::size_t key = 0; key < hsm_.keys().size(); ++key) {
-    const Watchdog::Call call(watchdog_, 0);
-    AVSEAL_CHECK(sessions.front().probe(key));
+  for (SessionThread& thread : session_threads_) {
+    const auto opened = thread.open();
+    if (opened) continue;
+    if (open_sessions_ == 0) return opened.error();
+    spdlog::warn("event=session-limit wanted={} open={} detail=\"{}\"", wanted, sessions(), opened.error().detail);
+    break;
   }
-  for (std::size_t i = 0; i < threads; ++i) {
-    threads_.emplace_back([this, i, session = std::move(sessions[i])]() mutable { run(i, std::move(session)); });
+  for (SessionThread& thread : session_threads_) {
+    threads_.emplace_back([this, &thread] { run(thread); });
   }
   return {};
 }
@@ -71,6 +84,7 @@ void SessionPool::take(std::vector<Done>& into) {
 }
 
 void SessionPool::publish(std::vector<Done>& done) {
+  if (done.empty()) return;
   {
     const std::lock_guard lock(done_mutex_);
     std::move(done.begin(), done.end(), std::back_inserter(done_));
@@ -79,29 +93,46 @@ void SessionPool::publish(std::vector<Done>& done) {
   wake_();
 }
 
-void SessionPool::run(std::size_t thread, HsmSession session) {
+bool SessionPool::wait_for_job(std::optional<Job>& job, bool& more, Clock::time_point until) {
+  std::unique_lock lock(queue_mutex_);
+  queue_changed_.wait_until(lock, until, [this] { return stop_ || !queue_.empty(); });
+  if (stop_) return false;
+  if (queue_.empty()) return true;
+  job = std::move(queue_.front());
+  queue_.pop_front();
+  more = !queue_.empty();
+  return true;
+}
+
+bool SessionPool::wait_as_spare(SessionThread& thread, Clock::time_point until) {
+  std::unique_lock lock(queue_mutex_);
+  if (stopped_.wait_until(lock, until, [this] { return stop_; })) return false;
+  lock.unlock();
+  if (thread.open()) spdlog::info("event=session-added open={}", sessions());
+  return true;
+}
+
+void SessionPool::run(SessionThread& thread) {
+  const std::chrono::milliseconds keepalive = hsm_.config().quirks.keepalive;
+  std::minstd_rand random(static_cast<std::uint32_t>(Clock::now().time_since_epoch().count() + 1 + thread.index()));
   std::vector<Done> done;
   for (;;) {
-    Job job;
-    bool more = false;
-    {
-      std::unique_lock lock(queue_mutex_);
-      queue_changed_.wait(lock, [this] { return stop_ || !queue_.empty(); });
-      if (stop_) return;
-      job = std::move(queue_.front());
-      queue_.pop_front();
-      more = !queue_.empty();
+    if (!thread.has_session() && sessions() > 0) {
+      if (!wait_as_spare(thread, Clock::now() + jittered(spare_period, random))) return;
+      continue;
     }
-    const auto started = std::chrono::steady_clock::now();
-    Reply reply = execute(session, thread, job);
-    reply.queue_us = microseconds(started - job.submitted);
-    reply.hsm_us = microseconds(std::chrono::steady_clock::now() - started);
-    reply.recoveries = recoveries_.load(std::memory_order_relaxed);
-    if (!reply.value) reply.ckr = static_cast<std::uint32_t>(pkcs11::ckr_of(reply.value.error()));
-    done.push_back({job.connection, std::move(reply)});
-    OPENSSL_cleanse(job.request.input.data(), job.request.input.size());
-    const bool was_short = std::chrono::steady_clock::now() - started < short_call;
-    if (!more || !was_short || done.size() >= group) publish(done);
+    std::optional<Job> job;
+    bool more = false;
+    const auto idle = keepalive.count() == 0 ? std::chrono::hours(24) : jittered(keepalive, random);
+    if (!wait_for_job(job, more, Clock::now() + idle)) return;
+    if (!job) {
+      if (keepalive.count() != 0) thread.keep_alive();
+      continue;
+    }
+    const auto started = Clock::now();
+    done.push_back({job->connection, execute(thread, *job)});
+    OPENSSL_cleanse(job->request.input.data(), job->request.input.size());
+    if (!more || Clock::now() - started >= short_call || done.size() >= group || !thread.has_session()) publish(done);
   }
 }
 
@@ -109,7 +140,7 @@ void SessionPool::run(std::size_t thread, HsmSession session) {
 Result<void> SessionPool::claim(const Job& job) const {
   if (!job.crl_number) return {};
   const Key& key = hsm_.keys()[job.key];
-  auto claimed = claim_crl_number(hsm_.state_directory(), *key.public_key, *job.crl_number);
+  auto claimed = claim_crl_number(hsm_.config().state_directory, *key.public_key, *job.crl_number);
   if (!claimed) {
     const Error& error = claimed.error();
     spdlog::warn("event=refused key={} reason={} detail=\"{}\"", key.config.name, error.reason, error.detail);
@@ -117,49 +148,19 @@ Result<void> SessionPool::claim(const Job& job) const {
   return claimed;
 }
 
-Reply SessionPool::execute(HsmSession& session, std::size_t thread, const Job& job) {
-  Reply reply{job.request.id, 0, Bytes{}};
-  if (const auto claimed = claim(job); !claimed) {
-    reply.value = claimed.error();
-    return reply;
-  }
-  {
-    const Watchdog::Call watched(watchdog_, thread);
-    reply.value = call(session, job);
-  }
-  if (!reply.value && loses_session(reply.value.error())) {
-    spdlog::warn("event=session-lost key={} error=\"{}\"", hsm_.keys()[job.key].config.name,
-                 reply.value.error().detail);
-    const Watchdog::Call watched(watchdog_, thread);
-    auto opened = HsmSession::open(hsm_);
-    if (!opened) {
-      lost_(opened.error());
-      return reply;
-    }
-    session = std::move(*opened);
-    recoveries_.fetch_add(1, std::memory_order_relaxed);
-    spdlog::info("event=session-reopened");
-    reply.value = call(session, job);
-    if (!reply.value && loses_session(reply.value.error())) lost_(reply.value.error());
-  }
-  if (reply.value && job.request.operation == FrameType::sign) {
+Reply SessionPool::execute(SessionThread& thread, const Job& job) {
+  const auto started = Clock::now();
+  const auto claimed = claim(job);
+  Reply reply{job.request.id, 0, claimed ? thread.execute(job) : claimed.error()};
+  reply.queue_us = microseconds(started - job.submitted);
+  reply.hsm_us = microseconds(Clock::now() - started);
+  reply.recoveries = recovery_.count();
+  if (!reply.value) {
+    reply.ckr = static_cast<std::uint32_t>(pkcs11::ckr_of(reply.value.error()));
+  } else if (job.request.operation == FrameType::sign) {
     reply.sequence = sequences_[job.key].fetch_add(1, std::memory_order_relaxed) + 1;
   }
   return reply;
-}
-
-Result<Bytes> SessionPool::call(HsmSession& session, const Job& job) {
-  switch (job.request.operation) {
-    case FrameType::sign:
-      return session.sign(job.key, job.request.input);
-    case FrameType::wrap:
-      return session.wrap(job.key, job.request.input, job.request.aad);
-    case FrameType::unwrap:
-      return session.unwrap(job.key, job.request.input, job.request.aad);
-    default:
-      AVSEAL_CHECK(session.probe(job.key));
-      return Bytes{};
-  }
 }
 
 }  // namespace avseal::tokend

@@ -1,65 +1,61 @@
 #pragma once
 
 #include <deque>
+#include <random>
 #include <thread>
 
-#include "tokend/hsm.hpp"
-#include "tokend/watchdog.hpp"
+#include "tokend/session_thread.hpp"
 
 namespace avseal::tokend {
-
-// A request whose key is known and whose input was checked.
-struct Job {
-  std::uint64_t connection = 0;
-  std::size_t key = 0;  // index in Hsm::keys()
-  Request request;
-  std::chrono::steady_clock::time_point submitted;
-  NumberToClaim crl_number;
-};
 
 struct Done {
   std::uint64_t connection = 0;
   Reply reply;
 };
 
-// The session threads: each has an HsmSession and takes from one queue. A session that was lost is replaced and the
-// request tried once more on the new one; if there is no new one, `lost` is called, which ends the process so that its
-// supervisor replaces it.
+// The session threads, which take from one queue. A token may give fewer sessions than are wanted: then the other
+// threads are spare and ask again now and then.
 class SessionPool {
  public:
-  // wake is called from a session thread when take() has something new.
-  SessionPool(const Hsm& hsm, Watchdog& watchdog, std::function<void()> wake, std::function<void(const Error&)> lost);
+  // wake is called from a session thread when take() has something new; leave does not return.
+  SessionPool(Hsm& hsm, Watchdog& watchdog, std::function<void()> wake, std::function<void(const Error&)> leave);
   SessionPool(const SessionPool&) = delete;
   SessionPool& operator=(const SessionPool&) = delete;
   ~SessionPool();  // drops what is queued, waits for the calls that run
 
-  // Opens `threads` sessions, probes every key once, starts the threads.
-  Result<void> start(unsigned threads);
+  // Opens as many sessions as are wanted and there are, at least one, and starts the threads.
+  Result<void> start();
 
   void submit(Job job);
-  void take(std::vector<Done>& into);  // appends all that is done
+  void take(std::vector<Done>& into);                                        // appends all that is done
+  [[nodiscard]] unsigned sessions() const { return open_sessions_.load(); }  // open now
 
  private:
-  void run(std::size_t thread, HsmSession session);
+  using Clock = std::chrono::steady_clock;
+
+  void run(SessionThread& thread);
+  bool wait_for_job(std::optional<Job>& job, bool& more, Clock::time_point until);  // false: stop
+  bool wait_as_spare(SessionThread& thread, Clock::time_point until);               // false: stop
   Result<void> claim(const Job& job) const;
-  Reply execute(HsmSession& session, std::size_t thread, const Job& job);
-  Result<Bytes> call(HsmSession& session, const Job& job);
+  Reply execute(SessionThread& thread, const Job& job);
   void publish(std::vector<Done>& done);
 
-  const Hsm& hsm_;
+  Hsm& hsm_;
   Watchdog& watchdog_;
   const std::function<void()> wake_;
-  const std::function<void(const Error&)> lost_;
+  Recovery recovery_;
   std::vector<std::atomic<std::uint64_t>> sequences_;  // signatures per key
-  std::atomic<std::uint32_t> recoveries_{0};
+  std::atomic<unsigned> open_sessions_{0};
 
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
+  std::condition_variable stopped_;  // for spare threads, which must not eat the queue's notifications
   std::deque<Job> queue_;
   bool stop_ = false;
 
   std::mutex done_mutex_;
   std::vector<Done> done_;
+  std::deque<SessionThread> session_threads_;
   std::vector<std::thread> threads_;
 };
 

@@ -1,5 +1,7 @@
 #include "tokend/watchdog.hpp"
 
+#include <csignal>
+
 namespace avseal::tokend {
 
 namespace {
@@ -23,6 +25,9 @@ Watchdog::~Watchdog() {
 }
 
 void Watchdog::run() {
+  sigset_t all{};
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are for the main thread
   const auto period = limit_ / 8;
   std::unique_lock lock(mutex_);
   while (!stopped_.wait_for(lock, period, [this] { return stop_; })) {
@@ -35,10 +40,18 @@ void Watchdog::run() {
 }
 
 Watchdog::Call::Call(Watchdog& watchdog, std::size_t thread) : started_(watchdog.started_[thread]) {
-  started_.store(now(), std::memory_order_relaxed);
+  next();
 }
 
 Watchdog::Call::~Call() {
+  pause();
+}
+
+void Watchdog::Call::next() {
+  started_.store(now(), std::memory_order_relaxed);
+}
+
+void Watchdog::Call::pause() {
   started_.store(0, std::memory_order_relaxed);
 }
 

@@ -21,13 +21,17 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
   ~Watchdog();
 
-  // A call of thread `thread` lasts as long as this object.
+  // A call of thread `thread` lasts as long as this object. Of a longer piece of work, each step between next() and
+  // next() or pause() has the whole limit.
   class Call {
    public:
     Call(Watchdog& watchdog, std::size_t thread);
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
     ~Call();
+
+    void next();
+    void pause();
 
    private:
     std::atomic<std::int64_t>& started_;

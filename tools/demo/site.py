@@ -155,7 +155,8 @@ class Site:
     def write_worker_configuration(self, token):
         d, p = self.directory, self.pki
         worker = [f'module = "{self.workers_module}"', f'token = "{token_uri(token)}"', f'pin_file = "{self.secret("pin")}"',
-                  f'state_directory = "{d / "state"}"', ""]
+                  f'state_directory = "{d / "state"}"', 'profile = "softhsm2"',
+                  f'profile_directory = "{pathlib.Path(__file__).parents[2] / "pkcs11-config" / "profiles"}"', ""]
         for kind in KINDS:
             worker += ["[[keys]]", f'name = "{kind}"', f'kind = "{kind}"', f'uri = "pkcs11:object={kind}"']
             if kind == "ue-ca":

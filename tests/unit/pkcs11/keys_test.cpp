@@ -4,7 +4,7 @@
 
 #include "fixture.hpp"
 #include "pkcs11/errors.hpp"
-#include "pkcs11/operations.hpp"
+#include "pkcs11/signing.hpp"
 
 namespace avseal::pkcs11 {
 namespace {
@@ -67,7 +67,7 @@ TEST_F(KeysTest, SignaturesVerifyOnBothCurves) {
   for (const Algorithm algorithm : {Algorithm::es256, Algorithm::es384}) {
     const auto key = generate(session, KeyKind::ledger, std::string(tokens::to_string(algorithm)), algorithm);
     ASSERT_TRUE(key) << key.error().detail;
-    const auto mechanism = choose_sign_mechanism(*token, algorithm);
+    const auto mechanism = find_sign_mechanism(session, key->handle, *key->public_key);
     ASSERT_TRUE(mechanism);
     EXPECT_EQ(*mechanism, CK_MECHANISM_TYPE{CKM_ECDSA});
     const auto signature = sign(session, key->handle, *mechanism, algorithm, as_bytes("message"));

@@ -131,11 +131,14 @@ std::optional<Reply> Client::reply() {
   return std::move(*decoded);
 }
 
-Result<Bytes> Client::ask(FrameType operation, std::string_view key, ByteView input, ByteView aad) {
+std::optional<Reply> Client::full(FrameType operation, std::string_view key, ByteView input, ByteView aad) {
   Bytes frame;
-  AVSEAL_CHECK(append_request(frame, operation, 1, key, input, aad));
-  if (!send(frame)) return errors::make(Category::unavailable, "test-send", "cannot send");
-  auto answer = reply();
+  if (!append_request(frame, operation, 1, key, input, aad) || !send(frame)) return std::nullopt;
+  return reply();
+}
+
+Result<Bytes> Client::ask(FrameType operation, std::string_view key, ByteView input, ByteView aad) {
+  auto answer = full(operation, key, input, aad);
   if (!answer) return errors::make(Category::unavailable, "test-end", "the connection ended");
   return std::move(answer->value);
 }
@@ -184,6 +187,19 @@ std::optional<int> WorkerProcess::wait() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+std::optional<int> WorkerProcess::wait_or_ready() {
+  int status = 0;
+  bool ended = false;
+  eventually([&] {
+    ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
+    auto client = Client::connect(socket_);
+    return ended || (client && client->greet());
+  });
+  if (!ended) return std::nullopt;
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 std::string WorkerProcess::log() const {
   std::ifstream in(log_);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
@@ -214,8 +230,7 @@ void WorkerTest::SetUp() {
 }
 
 std::filesystem::path WorkerTest::write_config(const std::string& head, const std::string& key_members) {
-  std::string text =
-      std::string("module = \"") + pkcs11::softhsm + "\"\ntoken = \"pkcs11:token=test\"\nstate_directory = \".\"\n";
+  std::string text = "module = \"" + worker_module + "\"\ntoken = \"pkcs11:token=test\"\nstate_directory = \".\"\n";
   text += head.empty() ? "pin_file = \"pin\"\n" : head;
   for (const pkcs11::KeyKind kind : pkcs11::all_key_kinds) {
     const std::string name(pkcs11::to_string(kind));

@@ -33,6 +33,7 @@ class Client {
   std::optional<ServerHello> greet();  // exchanges hellos
   std::optional<Bytes> receive();      // one frame's body, or nothing at the end of the connection
   std::optional<Reply> reply();
+  std::optional<Reply> full(FrameType operation, std::string_view key, ByteView input, ByteView aad = {});
   Result<Bytes> ask(FrameType operation, std::string_view key, ByteView input, ByteView aad = {});
   bool dropped();  // the worker closes the connection, sending nothing more
 
@@ -52,7 +53,8 @@ class WorkerProcess {
 
   bool ready();  // it accepts connections and greets
   void signal(int number) const;
-  std::optional<int> wait();  // its exit code, or 128 + signal
+  std::optional<int> wait();           // its exit code, or 128 + signal
+  std::optional<int> wait_or_ready();  // nothing if it serves
   [[nodiscard]] std::string log() const;
   [[nodiscard]] std::string last_line() const;
 
@@ -74,6 +76,7 @@ class WorkerTest : public ::testing::Test {
   Client connect(const std::string& name = "worker");  // greeted
 
   pkcs11::SoftHsm softhsm;
+  std::string worker_module = pkcs11::softhsm;
   std::map<std::string, tokens::PublicKey> public_keys;  // by label
   std::string ue_ca_pem;
 };
