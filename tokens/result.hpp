@@ -24,6 +24,7 @@ enum class Category {
   precondition_failed,
   too_large,
   unsupported_media_type,
+  unprocessable,  // acceptable by itself, but not together with an earlier request
   range_not_satisfiable,
   precondition_required,
   too_many_requests,

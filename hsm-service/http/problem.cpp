@@ -32,6 +32,8 @@ std::string_view title_of(Category category) {
       return "Content too large";
     case Category::unsupported_media_type:
       return "Unsupported media type";
+    case Category::unprocessable:
+      return "Unprocessable content";
     case Category::range_not_satisfiable:
       return "Range not satisfiable";
     case Category::precondition_required:
@@ -82,6 +84,8 @@ unsigned status_of(Category category) {
       return 413;
     case Category::unsupported_media_type:
       return 415;
+    case Category::unprocessable:
+      return 422;
     case Category::range_not_satisfiable:
       return 416;
     case Category::precondition_required:

@@ -47,7 +47,8 @@ Result<void> Node::add_roles(store::Store& store) {
   operations_ = std::make_unique<Operations>(shared_.keys, *keyring_, ledger, store, shared_.metrics, shared_.draining);
   operations_->add_routes(*router_);
   if (config.signing) {
-    signing::Dependencies with{*keyring_, ledger, store.subscriptions(), store.calls(), shared_.clock};
+    signing::Dependencies with{*keyring_,    ledger, store.subscriptions(), store.calls(), store.idempotency_keys(),
+                               shared_.clock};
     signing_ = std::make_unique<signing::Role>(*config.signing, *shared_.signing, std::move(with), metrics);
     signing_->add_routes(*router_);
   }

@@ -66,6 +66,12 @@ MsException exception_of(const http::Request& request, const Error& error) {
       return {403, true, "POL4030", "Not allowed by policy: %1", {error.detail}};
     case Category::method_not_allowed:
       return {405, true, "POL4050", "Method not allowed", {}};
+    case Category::conflict:
+      return {409, false, "SVC4090", "Conflict with another request: %1", {std::string(error.reason)}};
+    case Category::unprocessable:
+      return {422, false, "SVC4220", "Not possible after an earlier request: %1", {std::string(error.reason)}};
+    case Category::too_many_requests:
+      return {429, true, "POL4290", "Too many requests: %1", {std::string(error.reason)}};
     case Category::internal:
       return {500, true, "POL5000", "Internal Server Error. Please try again later", {}};
     default:

@@ -32,6 +32,7 @@ Role::Role(const Config& config, Shared shared, Dependencies dependencies, prome
       ledger_(dependencies.ledger),
       store_(dependencies.subscriptions),
       calls_(dependencies.calls),
+      idempotency_keys_(dependencies.idempotency_keys),
       clock_(dependencies.clock),
       subscription_writes_(shared.subscription_writes),
       verifier_(config, shared.verification, dependencies.keyring.keys()),

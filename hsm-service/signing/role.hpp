@@ -24,6 +24,7 @@ struct Dependencies {
   ledger::Ledger& ledger;
   store::Subscriptions& subscriptions;
   store::CallStates& calls;
+  store::IdempotencyKeys& idempotency_keys;
   Clock clock;
 };
 
@@ -48,6 +49,11 @@ class Role {
 
   Answer sign(http::Request& request);
   boost::asio::awaitable<Result<void>> check_avatar(const tokens::Passport& passport);
+  // An Identity header value, of a new signature; of the one signature that this Idempotency-Key stands for.
+  using Identity = boost::asio::awaitable<Result<tokens::IdentityHeader>>;
+  Identity sign_anew(const http::Request& request, tokens::Passport passport);
+  Identity sign_once(const http::Request& request, tokens::Passport passport, std::string idempotency_key);
+  Identity replay(const http::Request& request, tokens::Passport passport, std::string stored);
   boost::asio::awaitable<Result<std::string>> sign_passport(const http::Request& request,
                                                             const tokens::Passport& passport,
                                                             const keyring::SigningKey& key);
@@ -68,6 +74,7 @@ class Role {
   ledger::Ledger& ledger_;
   store::Subscriptions& store_;
   store::CallStates& calls_;
+  store::IdempotencyKeys& idempotency_keys_;
   const Clock clock_;
   std::shared_ptr<std::atomic<std::uint64_t>> subscription_writes_;
   Verifier verifier_;
@@ -76,6 +83,8 @@ class Role {
   prometheus::Family<prometheus::Counter>& verifications_;
 };
 
+// The event of a signature for this request.
+ledger::Event sign_event(const http::Request& request, const tokens::Passport& passport);
 // An event of this request's client.
 ledger::Event event_of(const http::Request& request, std::string type);
 

@@ -1,3 +1,4 @@
+#include "http/idempotency_key.hpp"
 #include "signing/ms_errors.hpp"
 #include "signing/ms_messages.hpp"
 #include "signing/role.hpp"
@@ -31,6 +32,13 @@ Result<void> check_scope(const http::Client& client, const tokens::Passport& pas
   return {};
 }
 
+// The HSM declined, or the signature could not be had: either way it is not released.
+ledger::Outcome outcome_of(const Error& error) {
+  return error.reason == "hsm-refused" ? ledger::Outcome::refused : ledger::Outcome::discarded;
+}
+
+}  // namespace
+
 ledger::Event sign_event(const http::Request& request, const tokens::Passport& passport) {
   auto event = event_of(request, passport.avatar ? "sign.avatar-id" : "sign.shaken");
   event.subjects.push_back({"orig", passport.orig.impu().canonical()});
@@ -44,15 +52,9 @@ ledger::Event sign_event(const http::Request& request, const tokens::Passport& p
   return event;
 }
 
-// The HSM declined, or the signature could not be had: either way it is not released.
-ledger::Outcome outcome_of(const Error& error) {
-  return error.reason == "hsm-refused" ? ledger::Outcome::refused : ledger::Outcome::discarded;
-}
-
-}  // namespace
-
 asio::awaitable<Result<http::Response>> Role::sign(http::Request& request) {
   AVSEAL_CO_CHECK(check_accept(request));
+  AVSEAL_CO_TRY(auto idempotency_key, http::idempotency_key(request));
   AVSEAL_CO_TRY(auto passport, parse_signing_request(request.body));
   AVSEAL_CO_CHECK(check_iat(passport.iat, now(), config_.freshness.count()));
   AVSEAL_CO_CHECK(check_scope(*request.client, passport));
@@ -60,6 +62,16 @@ asio::awaitable<Result<http::Response>> Role::sign(http::Request& request) {
     const auto subscribed = co_await check_avatar(passport);
     if (!subscribed) co_return subscribed.error();
   }
+  auto header = idempotency_key ? co_await sign_once(request, std::move(passport), std::move(*idempotency_key))
+                                : co_await sign_anew(request, std::move(passport));
+  if (!header) co_return header.error();
+  auto response = http::Response::json(
+      200, format_signing_response(request.client->dialect, tokens::format_identity_header(*header)));
+  echo_request_id(request, response);
+  co_return response;
+}
+
+Role::Identity Role::sign_anew(const http::Request& request, tokens::Passport passport) {
   AVSEAL_CO_TRY(const keyring::SigningKeyPtr key, keyring_.keys().primary(keyring::KeyKind::avatar_id));
   passport.x5u = certificate_url(config_, key->certificate());
   auto compact = co_await sign_passport(request, passport, *key);
@@ -70,10 +82,7 @@ asio::awaitable<Result<http::Response>> Role::sign(http::Request& request) {
   header.info = passport.x5u;
   header.alg = tokens::to_string(key->public_key.algorithm());
   header.ppt = passport.ppt;
-  auto response = http::Response::json(
-      200, format_signing_response(request.client->dialect, tokens::format_identity_header(header)));
-  echo_request_id(request, response);
-  co_return response;
+  co_return header;
 }
 
 asio::awaitable<Result<void>> Role::check_avatar(const tokens::Passport& passport) {

@@ -14,9 +14,11 @@ std::unique_ptr<Devices> make_devices(Database& database, const RowSeal& seal);
 std::unique_ptr<EnrolmentCodes> make_enrolment_codes(Database& database, const RowSeal& seal);
 std::unique_ptr<OperatorStates> make_operator_states(Database& database, const RowSeal& seal);
 std::unique_ptr<ReplayCache> make_replay_cache(Database& database);
+std::unique_ptr<IdempotencyKeys> make_idempotency_keys(Database& database, const RowSeal& seal);
 std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database);
 
-// Forgets replay entries and enrolment codes that expired well before now, and calls of a week ago.
+// Forgets what expired well before now: replay entries, enrolment codes, idempotency keys; and calls of a week ago.
 Result<void> purge_expired(Connection& connection, UnixSeconds now);
+Result<void> forget_idempotency_keys(Connection& connection, UnixSeconds now, std::int64_t most);
 
 }  // namespace avseal::store

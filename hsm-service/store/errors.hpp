@@ -57,4 +57,17 @@ inline Error not_reserved() {
   return avseal::errors::make(Category::internal, "replay-not-reserved", "an answer for a token that was not reserved");
 }
 
+inline Error idempotency_attempt_lost() {
+  return avseal::errors::make(Category::timeout, "idempotency-attempt-lost",
+                              "another attempt with this Idempotency-Key took the place of this one; repeat it");
+}
+
+inline Error idempotency_keys_exhausted() {
+  Error error = avseal::errors::make(Category::too_many_requests, "idempotency-keys-exhausted",
+                                     "too many idempotency keys are remembered; send fewer requests with one, or "
+                                     "without");
+  error.retry_after = std::chrono::seconds(10);
+  return error;
+}
+
 }  // namespace avseal::store::errors

@@ -81,4 +81,16 @@ class ReplayCache {
   virtual Async<std::string> complete(std::string key, std::string answer) = 0;
 };
 
+class IdempotencyKeys {
+ public:
+  virtual ~IdempotencyKeys() = default;
+  // Begins an attempt if there was none, or it is over without an answer; durable before anything is signed.
+  // "idempotency-keys-exhausted" (too_many_requests) when too many are remembered, of this client or in all.
+  virtual Async<IdempotencyState> begin(IdempotencyRequest request) = 0;
+  // Keeps the answer of an attempt. "idempotency-attempt-lost" (timeout): another attempt took its place meanwhile; the
+  // answer must not be released.
+  virtual Async<void> complete(std::string key, std::int64_t attempt, std::string answer) = 0;
+  virtual Async<void> abandon(std::string key, std::int64_t attempt) = 0;  // it failed: the next one may begin at once
+};
+
 }  // namespace avseal::store

@@ -91,4 +91,20 @@ struct ReplayState {
   std::string answer;  // same_request: the stored answer, empty if it was not completed
 };
 
+// One attempt at a request that has an Idempotency-Key.
+struct IdempotencyRequest {
+  std::string key;     // digest of client certificate, route and the caller's key
+  std::string client;  // id in the client table
+  std::string digest;  // of what must be the same in every attempt
+  UnixSeconds now = 0;
+  UnixSeconds busy_until = 0;  // last second of this attempt
+  UnixSeconds expires = 0;     // last second at which the key is remembered
+};
+struct IdempotencyState {
+  enum class Kind { begun, completed, in_progress, other_request } kind = Kind::begun;
+  std::int64_t attempt = 0;    // begun: for complete() or abandon()
+  std::string answer;          // completed
+  UnixSeconds busy_until = 0;  // in_progress: of that attempt
+};
+
 }  // namespace avseal::store

@@ -90,6 +90,29 @@ CREATE TABLE operator_state (
   PRIMARY KEY (kind, name)
 ) STRICT;
 )",
+    R"(
+CREATE TABLE idempotency_key (
+  key TEXT PRIMARY KEY NOT NULL,
+  client TEXT NOT NULL,
+  request BLOB NOT NULL,              -- keyed digest
+  attempt INTEGER NOT NULL,
+  busy_until INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  answer TEXT NOT NULL,               -- empty until complete
+  seal BLOB NOT NULL
+) STRICT;
+CREATE INDEX idempotency_key_expires ON idempotency_key (expires);
+CREATE TABLE idempotency_count (
+  client TEXT PRIMARY KEY NOT NULL,   -- '': all
+  live INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER idempotency_key_added AFTER INSERT ON idempotency_key BEGIN
+  INSERT INTO idempotency_count VALUES ('', 1), (NEW.client, 1) ON CONFLICT (client) DO UPDATE SET live = live + 1;
+END;
+CREATE TRIGGER idempotency_key_removed AFTER DELETE ON idempotency_key BEGIN
+  UPDATE idempotency_count SET live = live - 1 WHERE client IN ('', OLD.client);
+END;
+)",
 };
 
 Result<void> check_ours(Connection& connection, std::int64_t version) {

@@ -25,6 +25,7 @@ class Store {
   virtual EnrolmentCodes& enrolment_codes() = 0;
   virtual OperatorStates& operator_states() = 0;
   virtual ReplayCache& replay_cache() = 0;
+  virtual IdempotencyKeys& idempotency_keys() = 0;
   virtual ledger::SubjectKeys& subject_keys() = 0;
 
   virtual Result<void> healthy() = 0;

@@ -42,6 +42,7 @@ asio::awaitable<Result<Bytes>> FakeKeyring::sign(ledger::Slot& slot, const keyri
   static_cast<void>(slot);
   static_cast<void>(deadline);
   static_cast<void>(priority);
+  if (before) before();
   if (failure) co_return *failure;
   if (key.kind != keyring::KeyKind::avatar_id) co_return errors::make(Category::internal, "hsm-refused", "kind");
   ++signatures;
@@ -146,12 +147,14 @@ Site::Site(http::MsDialect dialect, tokens::Attest max_attest)
   ledger_config.reserve_bytes = 0;
   ledger = ledger::Ledger::open(ledger_config, clock(), metrics).value();
   ledger->use_subject_keys(subject_keys);
+  store = store::Store::open(dir.path() / "store.sqlite", Secret::random(32), clock(), metrics).value();
   shared = signing::Shared::create(config, clock()).value();
   shared.verification.fetcher = std::make_shared<signing::CertificateFetcher>(
       config.fetcher, clock(),
       [this](const http::ClientConfig&, std::string url) { return serve(&certificates_at, &fetches, std::move(url)); });
   role = std::make_unique<signing::Role>(
-      config, shared, signing::Dependencies{*keyring, *ledger, subscriptions, calls, clock()}, metrics);
+      config, shared,
+      signing::Dependencies{*keyring, *ledger, subscriptions, calls, store->idempotency_keys(), clock()}, metrics);
   role->add_routes(router_);
 }
 
@@ -171,12 +174,16 @@ http::ClientTable Site::make_clients(http::MsDialect dialect, tokens::Attest max
   ims.client.numbers = {{"17035550000", "17035550099"}};
   ims.client.max_attest = max_attest;
   ims.client.dialect = dialect;
-  ims.sha256_hex = ims_as.sha256_hex();
+  ims.san_uri = "urn:avseal:ims-as";
   http::ClientEntry op;
   op.client.id = "op";
   op.client.role = http::ClientRole::operator_;
   op.sha256_hex = operator_.sha256_hex();
   return http::ClientTable::create({ims, op}).value();
+}
+
+void Site::replace_ims_as() {
+  ims_as = client_certificate(tls, "urn:avseal:ims-as");
 }
 
 http::Response Site::call(http::Method method, const std::string& path, const std::string& body,

@@ -1,4 +1,5 @@
-// A signing role with a software key, stores in memory, a real ledger in a directory of its own and a clock of its own.
+// A signing role with a software key, subscriptions and calls in memory, a real ledger and a real store of idempotency
+// keys in a directory of its own, and a clock of its own.
 #pragma once
 
 #include <map>
@@ -9,6 +10,7 @@
 #include "http/router.hpp"
 #include "pki.hpp"
 #include "signing/role.hpp"
+#include "store/store.hpp"
 
 namespace avseal::test {
 
@@ -65,6 +67,7 @@ class FakeKeyring final : public keyring::Keyring {
   void close() override {}
 
   std::optional<Error> failure;  // instead of a signature
+  std::function<void()> before;  // called when a signature is asked for
   int signatures = 0;
 
  private:
@@ -103,6 +106,7 @@ class Site {
  public:
   explicit Site(http::MsDialect dialect = http::MsDialect::ts24229, tokens::Attest max_attest = tokens::Attest::a);
   ~Site();
+  void replace_ims_as();  // by another certificate of the same client
 
   // What the router answers to a request of the client whose certificate is given; without one if null.
   http::Response call(http::Method method, const std::string& path, const std::string& body,
@@ -131,6 +135,7 @@ class Site {
   std::shared_ptr<const keyring::Keys> keys;
   std::unique_ptr<FakeKeyring> keyring;
   std::shared_ptr<ledger::Ledger> ledger;
+  std::shared_ptr<store::Store> store;  // for idempotency keys
   signing::Shared shared;
   int fetches = 0;
   std::map<std::string, std::string> certificates_at;  // x5u -> PEM, for the fetcher; anything else is a failure

@@ -51,6 +51,18 @@ TEST_F(DatabaseTest, NewFileGetsTheSchema) {
   EXPECT_TRUE(try_open()) << "and is taken as it is the next time";
 }
 
+TEST_F(DatabaseTest, AnOlderSchemaIsBroughtUpToDate) {
+  auto store = open();
+  ASSERT_TRUE(run(store->subscriptions().put({impu("sip:alice@a.example"), {}, 0})));
+  store->close();
+  Intruder(file).run(
+      "DROP TABLE operator_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; PRAGMA user_version = 1");
+  store = open();
+  EXPECT_EQ(Intruder(file).text("PRAGMA user_version"), std::to_string(schema_version));
+  EXPECT_TRUE(*run(store->subscriptions().find(impu("sip:alice@a.example"))));
+  EXPECT_TRUE(run(store->idempotency_keys().begin({"key", "client", "digest", 1, 2, 3})));
+}
+
 TEST_F(DatabaseTest, NewerSchemaIsRefused) {
   open()->close();
   Intruder(file).run("PRAGMA user_version = 99");
@@ -191,6 +203,11 @@ asio::awaitable<bool> reserve(Store& store) {
   const auto state = co_await store.replay_cache().reserve(std::move(entry));
   co_return state && state->kind == ReplayState::Kind::reserved;
 }
+asio::awaitable<bool> begin(Store& store) {
+  IdempotencyRequest request{"key-1", "ims-as-1", "digest", 1'763'930'000, 1'763'930'002, 1'763'930'060};
+  const auto state = co_await store.idempotency_keys().begin(std::move(request));
+  co_return state && state->kind == IdempotencyState::Kind::begun;
+}
 asio::awaitable<bool> publish(Store& store) {
   auto record = avatar(1, "file-1");
   const auto published = co_await store.avatars().publish(std::move(record), 0);
@@ -207,6 +224,7 @@ TEST_F(DatabaseTest, OneOfManyRacersWins) {
   ASSERT_TRUE(run(stores[0]->avatars().stage(content("file-1"))));
   ASSERT_TRUE(run(stores[0]->enrolment_codes().add({"hash-1", impu("sip:alice@a.example"), 1000})));
   EXPECT_EQ(winners(stores, reserve), 1);
+  EXPECT_EQ(winners(stores, begin), 1);
   EXPECT_EQ(winners(stores, publish), 1);
   EXPECT_EQ(winners(stores, spend), 1);
 }
