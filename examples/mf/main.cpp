@@ -42,7 +42,7 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 // dns:NAME, uri:URI or sha256:HEX of the XR AS's TLS certificate.
-Result<http::ClientTable> client_table(const std::vector<std::string>& clients) {
+Result<std::shared_ptr<const http::ClientTable>> client_table(const std::vector<std::string>& clients) {
   std::vector<http::ClientEntry> entries;
   for (const std::string& text : clients) {
     http::ClientEntry entry;
@@ -87,7 +87,7 @@ Result<int> run(const Options& options) {
   if (!options.expect.empty()) {
     AVSEAL_TRY(expectations, mf::Expectations::from_option(options.expect));
   }
-  AVSEAL_TRY(const http::ClientTable clients, client_table(options.clients));
+  AVSEAL_TRY(auto clients, client_table(options.clients));
   http::Router router(
       clients,
       [](const http::Request&, const http::Route*, const Error&) -> boost::asio::awaitable<void> { co_return; });

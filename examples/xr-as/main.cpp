@@ -103,7 +103,7 @@ Result<int> run_once(const Options& options) {
 
 Result<int> serve(const Options& options) {
   AVSEAL_TRY(xr_as::CallConfig call, call_config(options));
-  AVSEAL_TRY(const http::ClientTable nobody, http::ClientTable::create({}));
+  AVSEAL_TRY(auto nobody, http::ClientTable::create({}));
   http::Router router(nobody,
                       [](const http::Request&, const http::Route*, const Error& error) -> boost::asio::awaitable<void> {
                         say(fmt::format("REFUSED  request: {} [{}]", error.detail, error.reason));

@@ -11,7 +11,7 @@ constexpr std::string_view form_type = "application/x-www-form-urlencoded";
 
 Role::Role(const Config& config, Dependencies dependencies, prometheus::Registry& metrics)
     : config_(config),
-      granter_(config, std::move(dependencies)),
+      granter_(config_, std::move(dependencies)),
       granted_(prometheus::BuildCounter()
                    .Name("avseal_access_tokens_granted_total")
                    .Help("Access tokens granted, repetitions of a request included")
@@ -26,6 +26,7 @@ void Role::add_routes(http::Router& router) {
   nrf.body = http::BodyMode::complete;
   nrf.content_types = {std::string(form_type)};
   nrf.error_form = nrf_error;
+  nrf.timed = true;
   nrf.event = "oauth2.token";
   nrf.handler = [this](http::Request& request) -> boost::asio::awaitable<Result<http::Response>> {
     AVSEAL_CO_TRY(auto parsed, parse_nrf_request(request, config_));
@@ -40,6 +41,7 @@ void Role::add_routes(http::Router& router) {
   capif.body = http::BodyMode::complete;
   capif.content_types = {std::string(form_type)};
   capif.error_form = capif_error;
+  capif.timed = true;
   capif.event = "capif.token";
   capif.handler = [this](http::Request& request) -> boost::asio::awaitable<Result<http::Response>> {
     AVSEAL_CO_TRY(auto parsed, parse_capif_request(request, config_));

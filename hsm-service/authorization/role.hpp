@@ -13,12 +13,14 @@ class Role {
  public:
   Role(const Config& config, Dependencies dependencies, prometheus::Registry& metrics);
   void add_routes(http::Router& router);
+  // Another configuration from now on; on the io thread. A grant at work takes each member as it is when it needs it.
+  void use(Config config) { config_ = std::move(config); }
 
  private:
   boost::asio::awaitable<Result<http::Response>> answer(TokenRequest request, const http::Request& http,
                                                         bool with_scope);
 
-  const Config& config_;
+  Config config_;
   Granter granter_;
   prometheus::Counter& granted_;
 };

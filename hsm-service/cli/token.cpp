@@ -1,10 +1,13 @@
 #include <cstdio>
 #include <memory>
 
+#include <boost/url/encode.hpp>
+#include <boost/url/rfc/unreserved_chars.hpp>
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
 #include "cli/hsm_options.hpp"
+#include "cli/operator_client.hpp"
 #include "pkcs11/pin.hpp"
 
 namespace avseal::cli {
@@ -20,6 +23,11 @@ struct InitOptions {
 struct LoginOptions {
   HsmOptions hsm;
   bool once = false;
+};
+
+struct StateOptions {
+  OperatorClient service;
+  std::string name;
 };
 
 Result<void> init(const InitOptions& options) {
@@ -73,13 +81,30 @@ void add_login(CLI::App& token, int& exit_code) {
   });
 }
 
+// On a running avseald: a drained token gets no new work.
+void add_state(CLI::App& token, int& exit_code, const char* name, const char* help, std::string_view state) {
+  auto* command = token.add_subcommand(name, help);
+  const auto options = std::make_shared<StateOptions>();
+  command->add_option("name", options->name, "name of the token in avseald.toml")->required();
+  options->service.add_to(*command);
+  command->callback([options, state, &exit_code] {
+    const auto path =
+        fmt::format("/operations/v1/tokens/{}", boost::urls::encode(options->name, boost::urls::unreserved_chars));
+    const auto done = options->service.call(http::Method::put, path, fmt::format(R"({{"state":"{}"}})", state));
+    exit_code = done ? 0 : report(done.error());
+    if (done) fmt::print("token {} is {}\n", options->name, state);
+  });
+}
+
 }  // namespace
 
 void add_token(CLI::App& app, int& exit_code) {
-  auto* token = app.add_subcommand("token", "initialise tokens, recover from a wrong PIN");
+  auto* token = app.add_subcommand("token", "initialise tokens, recover from a wrong PIN, drain and resume");
   token->require_subcommand(1);
   add_init(*token, exit_code);
   add_login(*token, exit_code);
+  add_state(*token, exit_code, "drain", "give a token of a running avseald no new work", "drained");
+  add_state(*token, exit_code, "resume", "use a drained token again", "active");
 }
 
 }  // namespace avseal::cli

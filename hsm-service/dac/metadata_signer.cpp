@@ -13,9 +13,11 @@ constexpr std::size_t max_remembered = 4096;
 boost::asio::awaitable<Result<std::string>> MetadataSigner::metadata(store::AvatarRecord record,
                                                                      const http::Request& request) {
   const auto now = to_unix(clock_());
+  AVSEAL_CO_TRY(const auto key, keyring_.keys().primary(keyring::KeyKind::avatar_metadata));
   if (const auto found = signed_.find(record.id); found != signed_.end()) {
     const auto& known = found->second;
-    if (known.version == record.version && known.iat <= now && 2 * (known.exp - now) > known.exp - known.iat)
+    if (known.version == record.version && known.kid == key->kid && known.iat <= now &&
+        2 * (known.exp - now) > known.exp - known.iat)
       co_return known.jws;
   }
   auto fresh = co_await sign(record, request);
@@ -30,6 +32,7 @@ boost::asio::awaitable<Result<MetadataSigner::Signed>> MetadataSigner::sign(stor
   AVSEAL_CO_TRY(const auto key, keyring_.keys().primary(keyring::KeyKind::avatar_metadata));
   Signed out;
   out.version = record.version;
+  out.kid = key->kid;
   out.iat = to_unix(clock_());
   out.exp = std::min(out.iat + config_.metadata_max_lifetime, key->certificate().not_after());
   if (out.exp <= out.iat)

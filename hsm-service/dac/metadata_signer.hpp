@@ -13,7 +13,7 @@
 namespace avseal::dac {
 
 // Signs the metadata of the current version of an avatar, and hands the same signature out until half of its life is
-// over. One per io thread.
+// over or the key is replaced. One per io thread.
 class MetadataSigner {
  public:
   MetadataSigner(const Config& config, keyring::Keyring& keyring, ledger::Ledger& ledger, Clock clock,
@@ -29,6 +29,7 @@ class MetadataSigner {
     std::int64_t version = 0;
     UnixSeconds iat = 0;
     UnixSeconds exp = 0;
+    std::string kid;
     std::string jws;
   };
   boost::asio::awaitable<Result<Signed>> sign(store::AvatarRecord record, const http::Request& request);

@@ -77,9 +77,9 @@ store::AvatarRecord record_of(const Publication& publication, store::StagedConte
 Role::Role(const Config& config, Dependencies dependencies, prometheus::Registry& metrics)
     : config_(config),
       with_(std::move(dependencies)),
-      metadata_(config, with_.keyring, with_.ledger, with_.clock,
+      metadata_(config_, with_.keyring, with_.ledger, with_.clock,
                 counter(metrics, "avseal_dac_metadata_signed_total", "Signatures of avatar metadata")),
-      contents_(config, with_.keyring, with_.avatars, with_.clock, metrics),
+      contents_(config_, with_.keyring, with_.avatars, with_.clock, metrics),
       published_(counter(metrics, "avseal_dac_published_total", "Avatar versions published")),
       withdrawn_(counter(metrics, "avseal_dac_withdrawn_total", "Avatars withdrawn")) {}
 
@@ -103,6 +103,7 @@ void Role::add_routes(http::Router& router) {
 
   auto publish = route(Method::put, avatar, ClientRole::feeder, "dac.publish",
                        [this](http::Request& request) { return put_avatar(request); });
+  publish.timed = true;
   publish.body = http::BodyMode::complete;
   publish.content_types = {"application/json"};
   router.add(std::move(publish));
@@ -117,10 +118,12 @@ void Role::add_routes(http::Router& router) {
   };
   auto metadata = route(Method::get, avatar + "/metadata", ClientRole::xr_as, "dac.metadata",
                         [this](http::Request& request) { return get_metadata(request); });
+  metadata.timed = true;
   metadata.error_form = with_challenge;
   router.add(std::move(metadata));
   auto content = route(Method::get, avatar + "/content", ClientRole::xr_as, "dac.content",
                        [this](http::Request& request) { return get_content(request); });
+  content.timed = true;
   content.error_form = with_challenge;
   router.add(std::move(content));
 }

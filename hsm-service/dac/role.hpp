@@ -19,6 +19,8 @@ class Role {
  public:
   Role(const Config& config, Dependencies dependencies, prometheus::Registry& metrics);
   void add_routes(http::Router& router);
+  // Other issuers from now on; on the io thread.
+  void use_issuers(std::vector<Issuer> issuers) { config_.issuers = std::move(issuers); }
 
  private:
   using Answer = boost::asio::awaitable<Result<http::Response>>;
@@ -42,7 +44,7 @@ class Role {
   // Writes the leaf of an administrative act; the act follows, so that nothing takes effect unlogged.
   boost::asio::awaitable<Result<void>> log(ledger::Event event);
 
-  const Config& config_;
+  Config config_;
   Dependencies with_;
   MetadataSigner metadata_;
   ContentStore contents_;

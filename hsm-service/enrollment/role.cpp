@@ -69,6 +69,7 @@ void Role::add_routes(http::Router& router) {
   codes.roles = {ClientRole::operator_};
   codes.body = http::BodyMode::complete;
   codes.content_types = {"application/json"};
+  codes.timed = true;
   codes.event = "enrollment.code";
   codes.handler = [this](http::Request& request) { return post_code(request); };
   router.add(std::move(codes));
@@ -79,6 +80,7 @@ void Role::add_routes(http::Router& router) {
   simple.body = http::BodyMode::complete;
   simple.content_types = {"application/json"};
   simple.max_body = 24 * 1024;
+  simple.timed = true;
   simple.event = "enrollment.simple";
   simple.handler = [this](http::Request& request) { return post_simple(request); };
   router.add(std::move(simple));

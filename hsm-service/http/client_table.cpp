@@ -87,8 +87,8 @@ bool Client::covers_owner(const tokens::Impu& owner) const {
   return in_scope(owner_domains, numbers, owner);
 }
 
-Result<ClientTable> ClientTable::create(std::vector<ClientEntry> entries) {
-  ClientTable table;
+Result<std::shared_ptr<const ClientTable>> ClientTable::create(std::vector<ClientEntry> entries) {
+  auto table = std::make_shared<ClientTable>();
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const ClientEntry& entry = entries[i];
     if (entry.client.id.empty()) return bad_entry(entry, "an id is needed");
@@ -103,14 +103,14 @@ Result<ClientTable> ClientTable::create(std::vector<ClientEntry> entries) {
       }
     }
     AVSEAL_TRY(const std::string key, key_of(entry));
-    const auto [place, fresh] = table.by_key_.emplace(key, i);
+    const auto [place, fresh] = table->by_key_.emplace(key, i);
     if (!fresh) {
       return bad_entry(entry, fmt::format("matches the same certificate ({}) as client '{}'", key,
                                           entries[place->second].client.id));
     }
   }
-  table.entries_ = std::move(entries);
-  return table;
+  table->entries_ = std::move(entries);
+  return std::shared_ptr<const ClientTable>(std::move(table));
 }
 
 const Client* ClientTable::find(const tokens::Certificate& certificate) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -56,7 +57,8 @@ struct ClientEntry {
 // Consulted per request. Nobody is allowed by default.
 class ClientTable {
  public:
-  static Result<ClientTable> create(std::vector<ClientEntry> entries);  // two entries that match one certificate: error
+  // Two entries that match one certificate are an error.
+  static Result<std::shared_ptr<const ClientTable>> create(std::vector<ClientEntry> entries);
   // The entry that the certificate matches; nullptr if none, or if several do.
   [[nodiscard]] const Client* find(const tokens::Certificate& certificate) const;
 

@@ -54,6 +54,7 @@ struct Request {
   std::shared_ptr<BodyReader> stream_owner;  // keeps `stream` alive as long as the request
   std::optional<tokens::Certificate> peer;   // TLS client certificate; chain already verified against the `tls` anchors
   const Client* client = nullptr;            // entry of the client table; set on routes that require a client
+  std::shared_ptr<const ClientTable> clients;  // the table, which may be replaced meanwhile
   std::string peer_address;
   std::string request_id;  // X-Request-Id of the caller if well-formed, else made; echoed in every answer
   Deadline deadline;

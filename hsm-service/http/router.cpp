@@ -130,6 +130,7 @@ Request summary(const Request& request) {
   out.headers = request.headers;
   out.peer = request.peer;
   out.client = request.client;
+  out.clients = request.clients;
   out.peer_address = request.peer_address;
   out.request_id = request.request_id;
   out.deadline = request.deadline;
@@ -188,9 +189,11 @@ Result<const Route*> Router::match(Request& request) const {
       request.parameters.insert_or_assign(name.substr(1, name.size() - 2), std::string(segments[i]));
   }
   request.route = &best->route;
-  if (request.peer) request.client = clients_.find(*request.peer);
+  request.clients = clients_;
+  if (request.peer) request.client = clients_->find(*request.peer);
   AVSEAL_CHECK(admit(best->route, request));
   AVSEAL_CHECK(check_content_type(best->route, request));
+  if (best->route.timed && clock_) AVSEAL_CHECK(clock_());
   return &best->route;
 }
 

@@ -27,6 +27,7 @@ struct Route {
   ErrorForm error_form;  // empty: problem+json
   std::string event;     // name of the route in metrics and refusal leaves: "ms.signing"
   Handler handler;
+  bool timed = false;  // states or judges times: refused while the clock cannot be trusted
 };
 
 // Hears every refusal, with the client if it is known (request.client may be null).
@@ -37,8 +38,12 @@ using RefusalSink = std::function<boost::asio::awaitable<void>(const Request&, c
 // says what was expected and what was presented.
 class Router {
  public:
-  Router(const ClientTable& clients, RefusalSink refusals) : clients_(clients), refusals_(std::move(refusals)) {}
+  // `clock` says whether the time can be trusted; empty: always.
+  Router(std::shared_ptr<const ClientTable> clients, RefusalSink refusals, std::function<Result<void>()> clock = {})
+      : clients_(std::move(clients)), refusals_(std::move(refusals)), clock_(std::move(clock)) {}
   void add(Route route);
+  // Another client table for every request that is matched from now on; on the io thread.
+  void use_clients(std::shared_ptr<const ClientTable> clients) { clients_ = std::move(clients); }
   // The route of a request before its body is read, having checked everything above; sets parameters and client.
   [[nodiscard]] Result<const Route*> match(Request& request) const;
   // Runs the handler and renders errors; never fails. Answers 503 when request.deadline passes first: the handler then
@@ -47,8 +52,9 @@ class Router {
   boost::asio::awaitable<Response> refuse(const Route* route, Request& request, const Error& error) const;
 
  private:
-  const ClientTable& clients_;
+  std::shared_ptr<const ClientTable> clients_;
   RefusalSink refusals_;
+  std::function<Result<void>()> clock_;
   struct Entry {
     Route route;
     std::vector<std::string> segments;

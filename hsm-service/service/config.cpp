@@ -1,11 +1,15 @@
 #include "service/config.hpp"
 
+#include <fstream>
+#include <iterator>
+#include <sstream>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include "service/config_roles.hpp"
 #include "service/toml_reader.hpp"
+#include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 
 namespace avseal::service {
@@ -126,6 +130,15 @@ Result<void> read_ledger(TomlReader reader, Config& out) {
   return reader.finish();
 }
 
+Result<void> read_clock(TomlReader reader, Config& out) {
+  AVSEAL_TRY(const auto source, reader.string_or("source", std::string(to_string(out.clock.source))));
+  const auto parsed = clock::parse_source(source);
+  if (!parsed) return reader.error_at("source", parsed.error().detail);
+  out.clock.source = *parsed;
+  AVSEAL_TRY(out.clock.chronyc, reader.path_or("chronyc", out.clock.chronyc));
+  return reader.finish();
+}
+
 Result<void> read_store(TomlReader reader, Config& out) {
   AVSEAL_TRY(out.store_file, reader.path("file"));
   AVSEAL_TRY(out.row_key_file, reader.path("row_key"));
@@ -212,25 +225,57 @@ Result<void> read_one(TomlReader& root, std::string_view key, Config& out, Read 
   return read(std::move(table), out);
 }
 
+Error unreadable(std::string detail) {
+  return errors::make(Category::internal, "configuration-invalid", std::move(detail));
+}
+
+Result<std::string> read_text(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.is_open() || in.bad()) return unreadable(fmt::format("{} cannot be read", file.string()));
+  return text;
+}
+
+// The text of each member of a table; a list is one member.
+std::map<std::string, std::string> members_of(const toml::table& document) {
+  std::map<std::string, std::string> members;
+  const auto add = [&](std::string name, const toml::node& node) {
+    std::ostringstream text;
+    text << toml::json_formatter(node);
+    members.emplace(std::move(name), text.str());
+  };
+  for (const auto& [name, node] : document) {
+    const auto* table = node.as_table();
+    if (table == nullptr) {
+      add(std::string(name.str()), node);
+      continue;
+    }
+    for (const auto& [member, value] : *table) add(fmt::format("{}.{}", name.str(), member.str()), value);
+  }
+  return members;
+}
+
 }  // namespace
 
 Result<Config> load_config(const std::filesystem::path& file) {
+  AVSEAL_TRY(const std::string text, read_text(file));
   toml::table document;
   try {
-    document = toml::parse_file(file.string());
+    document = toml::parse(text, file.string());
   } catch (const toml::parse_error& e) {
-    const auto line = e.source().begin.line;
-    return errors::make(Category::internal, "configuration-invalid",
-                        line == 0 ? fmt::format("{}: {}", file.string(), e.description())
-                                  : fmt::format("{}:{}: {}", file.string(), line, e.description()));
+    return unreadable(fmt::format("{}:{}: {}", file.string(), e.source().begin.line, e.description()));
   }
   Config out;
+  out.file = file;
+  out.digest = tokens::base64url_encode(tokens::sha256(as_bytes(text)));
+  out.members = members_of(document);
   TomlReader root(document, file, "configuration");
   AVSEAL_CHECK(read_one(root, "server", out, read_server));
   AVSEAL_CHECK(read_one(root, "log", out, read_log));
   AVSEAL_CHECK(read_each(root, "tokens", out, read_token));
   AVSEAL_CHECK(read_one(root, "keyring", out, read_keyring));
   AVSEAL_CHECK(read_each(root, "keys", out, read_key));
+  AVSEAL_CHECK(read_one(root, "clock", out, read_clock));
   AVSEAL_CHECK(read_one(root, "ledger", out, read_ledger));
   AVSEAL_CHECK(read_one(root, "store", out, read_store));
   AVSEAL_CHECK(read_each(root, "clients", out, read_client));

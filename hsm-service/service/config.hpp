@@ -1,11 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "authorization/config.hpp"
+#include "clock/monitor.hpp"
 #include "dac/config.hpp"
 #include "enrollment/config.hpp"
 #include "http/client_table.hpp"
@@ -18,6 +20,10 @@
 namespace avseal::service {
 
 struct Config {
+  std::filesystem::path file;
+  std::string digest;                          // base64url SHA-256 of the file
+  std::map<std::string, std::string> members;  // "server.port" and its text, for needs_restart()
+
   http::ServerConfig server;
   std::string public_url;  // https://host[:port], the base of x5u
   unsigned threads = 1;
@@ -28,6 +34,7 @@ struct Config {
   keyring::KeyringConfig keyring;
   std::vector<keyring::SpawnedToken> spawn;  // workers that avseald starts itself
 
+  clock::Config clock;
   ledger::Config ledger;
   std::filesystem::path store_file;
   std::filesystem::path row_key_file;  // the store's row key, wrapped by dac-kek
@@ -43,5 +50,8 @@ struct Config {
 
 // Reads avseald.toml (docs/operations.md lists every member). Errors begin with file:line and say what was expected.
 Result<Config> load_config(const std::filesystem::path& file);
+
+// The members that differ and that a running service cannot change: "server.port".
+std::vector<std::string> needs_restart(const Config& running, const Config& wanted);
 
 }  // namespace avseal::service

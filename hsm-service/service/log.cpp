@@ -25,6 +25,10 @@ Result<void> start_log(const std::string& target, const std::string& level) {
   return {};
 }
 
+void set_log_level(const std::string& level) {
+  spdlog::default_logger()->set_level(spdlog::level::from_str(level));
+}
+
 std::string log_value(std::string_view text) {
   std::string out{'"'};
   for (const char c : text) out.push_back(c < 0x20 || c == 0x7f || c == '"' || c == '\\' ? '\'' : c);

@@ -11,6 +11,8 @@ namespace avseal::service {
 // "stderr" | "journal"; level as in the configuration.
 Result<void> start_log(const std::string& target, const std::string& level);
 
+void set_log_level(const std::string& level);
+
 // A value of a log line: quoted, quotes and control characters replaced, so that no input can forge a line or a field.
 std::string log_value(std::string_view text);
 

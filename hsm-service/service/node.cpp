@@ -5,6 +5,7 @@
 #include <boost/asio/use_future.hpp>
 #include <spdlog/spdlog.h>
 
+#include "service/events.hpp"
 #include "service/log.hpp"
 
 namespace avseal::service {
@@ -25,10 +26,16 @@ void Node::stop() {
   thread_.join();
 }
 
-Result<void> Node::open_keyring(keyring::KeyringConfig config) {
+keyring::KeyringConfig Node::with_hooks(keyring::KeyringConfig config) {
   config.on_worker_lost = [this](const keyring::WorkerLoss& loss) { worker_lost(loss); };
+  config.may_sign = [&guard = *shared_.clock_guard] { return guard.check(); };
+  return config;
+}
+
+Result<void> Node::open_keyring(keyring::KeyringConfig config) {
   auto opened = boost::asio::co_spawn(
-      context_, keyring::Keyring::open(config, shared_.keys, context_.get_executor(), *shared_.metrics),
+      context_,
+      keyring::Keyring::open(with_hooks(std::move(config)), shared_.keys, context_.get_executor(), *shared_.metrics),
       boost::asio::use_future);
   auto keyring = opened.get();
   if (!keyring) return keyring.error();
@@ -41,11 +48,15 @@ Result<void> Node::add_roles(store::Store& store) {
   auto& ledger = *shared_.ledger;
   auto& metrics = *shared_.metrics;
   router_ = std::make_unique<http::Router>(
-      shared_.clients, [this](const http::Request& request, const http::Route* route, const Error& error) {
+      shared_.clients,
+      [this](const http::Request& request, const http::Route* route, const Error& error) {
         return refused(request, route, error);
-      });
-  operations_ = std::make_unique<Operations>(shared_.keys, *keyring_, ledger, store, shared_.metrics, shared_.draining);
+      },
+      [&guard = *shared_.clock_guard] { return guard.check(); });
+  operations_ = std::make_unique<Operations>(shared_, *keyring_, store);
   operations_->add_routes(*router_);
+  operator_routes_ = std::make_unique<OperatorRoutes>(shared_, store.operator_states());
+  operator_routes_->add_routes(*router_);
   if (config.signing) {
     signing::Dependencies with{*keyring_,    ledger, store.subscriptions(), store.calls(), store.idempotency_keys(),
                                shared_.clock};
@@ -74,32 +85,32 @@ Result<void> Node::add_roles(store::Store& store) {
   return {};
 }
 
-namespace {
-
-// The sequences that this thread knows of, for whoever reconciles them with the leaves' gaps.
-boost::asio::awaitable<void> log_worker_death(ledger::Ledger& ledger, keyring::WorkerLoss loss) {
-  boost::json::object last;
-  for (const auto& [key, sequence] : loss.last_sequences) last[key] = sequence;
-  ledger::Event event;
-  event.type = "worker.lost";
-  event.details = {{"in_flight", loss.in_flight},
-                   {"last_sequences", std::move(last)},
-                   {"token", loss.token},
-                   {"worker", loss.instance}};
-  auto slot = co_await ledger.open_slot(std::move(event));
-  if (slot) {
-    const auto index = co_await slot->commit(ledger::Outcome::released, "worker-lost");
-    if (index) co_return;
-  }
-  spdlog::error("event=worker-death-unlogged worker={}", loss.instance);
+boost::asio::awaitable<Result<std::shared_ptr<keyring::Prepared>>> Node::prepare(
+    keyring::KeyringConfig config, std::shared_ptr<const keyring::Keys> keys) {
+  return keyring_->prepare(with_hooks(std::move(config)), std::move(keys));
 }
 
-}  // namespace
+boost::asio::awaitable<void> Node::adopt(NodeChange change, std::shared_ptr<keyring::Prepared> prepared) {
+  operations_->keep_certificates(to_unix(shared_.clock()));
+  router_->use_clients(std::move(change.clients));
+  if (authorization_) authorization_->use(std::move(*change.authorization));
+  if (dac_) dac_->use_issuers(std::move(change.issuers));
+  co_await keyring_->adopt(std::move(prepared));
+}
 
+// The sequences that this thread knows of, for whoever reconciles them with the leaves' gaps.
 void Node::worker_lost(const keyring::WorkerLoss& loss) {
   spdlog::warn("event=worker-lost token={} worker={} in_flight={} detail={}", loss.token, loss.instance, loss.in_flight,
                log_value(loss.reason));
-  boost::asio::co_spawn(context_, log_worker_death(*shared_.ledger, loss), boost::asio::detached);
+  boost::json::object last;
+  for (const auto& [key, sequence] : loss.last_sequences) last[key] = sequence;
+  boost::json::object details{{"in_flight", loss.in_flight},
+                              {"last_sequences", std::move(last)},
+                              {"token", loss.token},
+                              {"worker", loss.instance}};
+  boost::asio::co_spawn(
+      context_, log_leaf(*shared_.ledger, "worker.lost", std::move(details), ledger::Outcome::released, "worker-lost"),
+      boost::asio::detached);
 }
 
 // The one place where a refusal becomes a metric, a log line and a leaf.
@@ -109,12 +120,8 @@ boost::asio::awaitable<void> Node::refused(const http::Request& request, const h
   spdlog::info("event=refused route={} reason={} status={} client={} request_id={} detail={}", name, error.reason,
                http::status_of(error.category), request.client == nullptr ? "-" : request.client->id,
                request.request_id, log_value(error.detail));
-  ledger::Event event;
-  event.type = "refusal";
-  event.request_id = request.request_id;
+  auto event = signing::event_of(request, "refusal");
   event.details = {{"route", name}};
-  if (request.client != nullptr) event.client = request.client->id;
-  if (request.peer) event.actor_x5t = request.peer->fingerprint().to_x5t();
   co_await shared_.ledger->refused(std::move(event), std::string(error.reason));
 }
 

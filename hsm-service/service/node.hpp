@@ -14,10 +14,19 @@
 #include "service/config.hpp"
 #include "service/local_signing.hpp"
 #include "service/operations.hpp"
+#include "service/operator_routes.hpp"
 #include "service/shared.hpp"
 #include "signing/role.hpp"
 
 namespace avseal::service {
+
+// What a reload changes on an io thread, found good before.
+struct NodeChange {
+  std::shared_ptr<const http::ClientTable> clients;
+  std::shared_ptr<const keyring::Keys> keys;
+  std::optional<authorization::Config> authorization;
+  std::vector<dac::Issuer> issuers;
+};
 
 // One io thread: its io_context, its keyring connections, its roles and its router. Nothing here is shared but Shared.
 class Node {
@@ -33,11 +42,17 @@ class Node {
   Result<void> add_roles(store::Store& store);
   void stop();
 
+  // The two halves of a reload, on the node's own thread; see keyring::Keyring.
+  boost::asio::awaitable<Result<std::shared_ptr<keyring::Prepared>>> prepare(keyring::KeyringConfig config,
+                                                                             std::shared_ptr<const keyring::Keys> keys);
+  boost::asio::awaitable<void> adopt(NodeChange change, std::shared_ptr<keyring::Prepared> prepared);
+
   [[nodiscard]] boost::asio::io_context& context() { return context_; }
   [[nodiscard]] keyring::Keyring& keyring() { return *keyring_; }
   [[nodiscard]] const http::Router& router() const { return *router_; }
 
  private:
+  keyring::KeyringConfig with_hooks(keyring::KeyringConfig config);
   void worker_lost(const keyring::WorkerLoss& loss);
   boost::asio::awaitable<void> refused(const http::Request& request, const http::Route* route, const Error& error);
 
@@ -47,6 +62,7 @@ class Node {
   std::unique_ptr<keyring::Keyring> keyring_;
   std::unique_ptr<http::Router> router_;
   std::unique_ptr<Operations> operations_;
+  std::unique_ptr<OperatorRoutes> operator_routes_;
   std::unique_ptr<signing::Role> signing_;
   std::unique_ptr<LocalSigning> local_signing_;
   std::unique_ptr<authorization::Role> authorization_;

@@ -1,7 +1,11 @@
 #include "service/operations.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <prometheus/text_serializer.h>
+
+#include "service/token_states.hpp"
 
 namespace avseal::service {
 namespace {
@@ -18,84 +22,104 @@ http::Route get(std::string pattern, std::string event, std::vector<http::Client
   return route;
 }
 
-}  // namespace
-
-Operations::Operations(std::shared_ptr<const keyring::Keys> keys, keyring::Keyring& keyring, ledger::Ledger& ledger,
-                       store::Store& store, std::shared_ptr<prometheus::Registry> metrics,
-                       const std::atomic<bool>& draining)
-    : keys_(std::move(keys)),
-      keyring_(keyring),
-      ledger_(ledger),
-      store_(store),
-      metrics_(std::move(metrics)),
-      draining_(draining) {}
-
-void Operations::add_routes(http::Router& router) {
-  using Answer = boost::asio::awaitable<Result<http::Response>>;
-  router.add(get("/livez", "ops.livez", {},
-                 [](http::Request&) -> Answer { co_return http::Response::text(200, "text/plain", "live\n"); }));
-  router.add(get("/readyz", "ops.readyz", {http::ClientRole::operator_, http::ClientRole::auditor},
-                 [this](http::Request&) -> Answer { co_return ready(); }));
-  router.add(get("/metrics", "ops.metrics", {http::ClientRole::operator_, http::ClientRole::auditor},
-                 [this](http::Request&) -> Answer {
-                   const auto families = metrics_->Collect();
-                   auto text = prometheus::TextSerializer{}.Serialize(families);
-                   co_return http::Response::text(200, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
-                 }));
-  router.add(get("/certs/{file}", "ops.certs", {},
-                 [this](http::Request& request) -> Answer { co_return certificate(request.parameters.at("file")); }));
-  router.add(get("/.well-known/jwks.json", "ops.jwks", {}, [this](http::Request&) -> Answer {
-    boost::json::array jwks;
-    for (const auto& key : keys_->all()) {
-      if (key.kind == keyring::KeyKind::ue_ca || key.kind == keyring::KeyKind::dac_kek) continue;
-      auto jwk = key.public_key.jwk();
-      jwk["kid"] = key.public_key.thumbprint();
-      jwk["use"] = "sig";
-      jwk["alg"] = tokens::to_string(key.public_key.algorithm());
-      jwks.push_back(std::move(jwk));
-    }
-    auto response = http::Response::json(200, boost::json::object{{"keys", std::move(jwks)}});
-    response.headers.emplace_back("cache-control", "public, max-age=300");
-    co_return response;
-  }));
+Result<bool> is_deep(const http::Request& request) {
+  const auto deep = request.query.find("deep");
+  if (deep == request.query.end() || deep->second == "false") return false;
+  if (deep->second == "true") return true;
+  return errors::make(Category::bad_request, "query-invalid", "expected deep=true or deep=false", "query deep");
 }
 
-http::Response Operations::ready() const {
-  bool all = !draining_;
+// Served under /certs/.
+bool is_public(const keyring::SigningKey& key) {
+  return !key.chain.empty() && key.kind != keyring::KeyKind::ue_ca;
+}
+
+http::Response chain_response(const std::vector<tokens::Certificate>& chain) {
+  std::string pem;
+  for (const auto& certificate : chain) pem += certificate.pem();
+  auto response = http::Response::text(200, "application/pem-certificate-chain", std::move(pem));
+  response.headers.emplace_back("cache-control", "public, max-age=3600, immutable");
+  return response;
+}
+
+}  // namespace
+
+void Operations::add_routes(http::Router& router) {
+  const std::vector<http::ClientRole> watchers{http::ClientRole::operator_, http::ClientRole::auditor};
+  router.add(get("/livez", "ops.livez", {},
+                 [](http::Request&) -> Answer { co_return http::Response::text(200, "text/plain", "live\n"); }));
+  router.add(get("/readyz", "ops.readyz", watchers, [this](http::Request& request) { return ready(request); }));
+  router.add(get("/metrics", "ops.metrics", watchers, [this](http::Request&) -> Answer {
+    const auto families = shared_.metrics->Collect();
+    auto text = prometheus::TextSerializer{}.Serialize(families);
+    co_return http::Response::text(200, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
+  }));
+  router.add(get("/certs/{file}", "ops.certs", {},
+                 [this](http::Request& request) -> Answer { co_return certificate(request.parameters.at("file")); }));
+  router.add(get("/.well-known/jwks.json", "ops.jwks", {}, [this](http::Request&) -> Answer { co_return jwks(); }));
+}
+
+http::Response Operations::jwks() const {
+  boost::json::array jwks;
+  for (const auto& key : keyring_.keys().all()) {
+    if (key.kind == keyring::KeyKind::ue_ca || key.kind == keyring::KeyKind::dac_kek) continue;
+    auto jwk = key.public_key.jwk();
+    jwk["kid"] = key.public_key.thumbprint();
+    jwk["use"] = "sig";
+    jwk["alg"] = tokens::to_string(key.public_key.algorithm());
+    jwks.push_back(std::move(jwk));
+  }
+  auto response = http::Response::json(200, boost::json::object{{"keys", std::move(jwks)}});
+  response.headers.emplace_back("cache-control", "public, max-age=300");
+  return response;
+}
+
+Operations::Answer Operations::ready(const http::Request& request) const {
+  AVSEAL_CO_TRY(const bool deep, is_deep(request));
+  auto keys = keyring_.status();
+  if (deep) keys = co_await keyring_.probe();
+  bool all = !shared_.draining;
   boost::json::object body;
-  boost::json::array keys;
-  for (const auto& status : keyring_.status()) {
+  auto& key_list = body["keys"].emplace_array();
+  for (const auto& status : keys) {
     all = all && status.can_sign;
     boost::json::object entry{{"name", status.name}, {"kind", to_string(status.kind)}, {"ready", status.can_sign}};
-    if (!status.can_sign) entry["why"] = status.why_not;
-    keys.push_back(std::move(entry));
+    if (!status.why_not.empty()) entry["why"] = status.why_not;
+    key_list.push_back(std::move(entry));
   }
-  body["keys"] = std::move(keys);
+  auto& token_list = body["tokens"].emplace_array();
+  const auto tokens = co_await token_states(shared_);
+  for (const auto& token : tokens) token_list.push_back(describe(token));
   const auto report = [&](std::string_view name, const Result<void>& health) {
     all = all && health.has_value();
     boost::json::object entry{{"ready", health.has_value()}};
     if (!health) entry["why"] = health.error().detail;
     body[name] = std::move(entry);
   };
-  report("ledger", ledger_.healthy());
+  report("ledger", shared_.ledger->healthy());
   report("store", store_.healthy());
-  body["draining"] = draining_.load();
+  report("clock", shared_.clock_guard->check());
+  body["draining"] = shared_.draining.load();
   body["ready"] = all;
-  return http::Response::json(all ? 200 : 503, body);
+  co_return http::Response::json(all ? 200 : 503, body);
+}
+
+void Operations::keep_certificates(UnixSeconds now) {
+  std::erase_if(earlier_, [&](const auto& chain) { return chain.front().not_after() < now; });
+  for (const auto& key : keyring_.keys().all()) {
+    if (is_public(key)) earlier_.push_back(key.chain);
+  }
 }
 
 Result<http::Response> Operations::certificate(const std::string& file) const {
-  for (const auto& key : keys_->all()) {
-    if (key.chain.empty() || key.kind == keyring::KeyKind::ue_ca) continue;
-    if (file.ends_with(pem_suffix) &&
-        key.certificate().sha256_hex() == file.substr(0, file.size() - pem_suffix.size())) {
-      std::string pem;
-      for (const auto& certificate : key.chain) pem += certificate.pem();
-      auto response = http::Response::text(200, "application/pem-certificate-chain", std::move(pem));
-      response.headers.emplace_back("cache-control", "public, max-age=3600, immutable");
-      return response;
-    }
+  const auto named = [&](const std::vector<tokens::Certificate>& chain) {
+    return chain.front().sha256_hex() + std::string(pem_suffix) == file;
+  };
+  for (const auto& key : keyring_.keys().all()) {
+    if (is_public(key) && named(key.chain)) return chain_response(key.chain);
   }
+  const auto earlier = std::find_if(earlier_.begin(), earlier_.end(), named);
+  if (earlier != earlier_.end()) return chain_response(*earlier);
   return errors::make(
       Category::not_found, "certificate-unknown",
       "no signing certificate of this node has that SHA-256; expected /certs/<64 lower-case hex digits>.pem");

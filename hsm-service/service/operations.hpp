@@ -1,13 +1,8 @@
 #pragma once
 
-#include <atomic>
-#include <memory>
-
-#include <prometheus/registry.h>
-
 #include "http/router.hpp"
 #include "keyring/keyring.hpp"
-#include "ledger/ledger.hpp"
+#include "service/shared.hpp"
 #include "store/store.hpp"
 
 namespace avseal::service {
@@ -15,20 +10,23 @@ namespace avseal::service {
 // What operators and every caller may read: /livez, /readyz, /metrics, /certs/{sha256}.pem, /.well-known/jwks.json.
 class Operations {
  public:
-  Operations(std::shared_ptr<const keyring::Keys> keys, keyring::Keyring& keyring, ledger::Ledger& ledger,
-             store::Store& store, std::shared_ptr<prometheus::Registry> metrics, const std::atomic<bool>& draining);
+  Operations(Shared& shared, keyring::Keyring& keyring, store::Store& store)
+      : shared_(shared), keyring_(keyring), store_(store) {}
   void add_routes(http::Router& router);
+  // Before other keys are taken: what was signed with today's certificates can still be verified while they are valid.
+  void keep_certificates(UnixSeconds now);
 
  private:
-  [[nodiscard]] http::Response ready() const;
+  using Answer = boost::asio::awaitable<Result<http::Response>>;
+  // With ?deep=true each key really signs, on each worker.
+  Answer ready(const http::Request& request) const;
+  [[nodiscard]] http::Response jwks() const;
   [[nodiscard]] Result<http::Response> certificate(const std::string& file) const;
 
-  std::shared_ptr<const keyring::Keys> keys_;
+  Shared& shared_;
   keyring::Keyring& keyring_;
-  ledger::Ledger& ledger_;
   store::Store& store_;
-  std::shared_ptr<prometheus::Registry> metrics_;
-  const std::atomic<bool>& draining_;
+  std::vector<std::vector<tokens::Certificate>> earlier_;  // chains of replaced certificates
 };
 
 }  // namespace avseal::service

@@ -4,7 +4,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
@@ -14,10 +13,13 @@
 #include <systemd/sd-daemon.h>
 
 #include "http/server.hpp"
-#include "keyring/workers.hpp"
+#include "service/control.hpp"
+#include "service/events.hpp"
 #include "service/log.hpp"
 #include "service/node.hpp"
+#include "service/reload.hpp"
 #include "service/row_key.hpp"
+#include "service/token_states.hpp"
 
 namespace avseal::service {
 namespace {
@@ -26,60 +28,6 @@ using namespace std::chrono_literals;
 
 constexpr auto start_limit = 30s;  // for the HSM to unwrap the row key
 constexpr auto drain_limit = 10s;
-
-// The thread that watches workers, signals and the service manager's watchdog.
-class Control {
- public:
-  Control() : work_(boost::asio::make_work_guard(context_)), signals_(context_, SIGTERM, SIGINT), watchdog_(context_) {
-    signals_.async_wait([this](const boost::system::error_code& error, int) {
-      if (!error) stop_.set_value();
-    });
-    notify_watchdog();
-    thread_ = std::thread([this] { context_.run(); });
-  }
-  ~Control() {
-    context_.stop();
-    thread_.join();
-  }
-  Control(const Control&) = delete;
-  Control& operator=(const Control&) = delete;
-
-  [[nodiscard]] boost::asio::io_context& context() { return context_; }
-  void wait_for_signal() { stop_.get_future().wait(); }
-
- private:
-  void notify_watchdog() {
-    std::uint64_t microseconds = 0;
-    if (sd_watchdog_enabled(0, &microseconds) <= 0) return;
-    sd_notify(0, "WATCHDOG=1");
-    watchdog_.expires_after(std::chrono::microseconds(microseconds / 3));
-    watchdog_.async_wait([this](const boost::system::error_code& error) {
-      if (!error) notify_watchdog();
-    });
-  }
-
-  boost::asio::io_context context_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  boost::asio::signal_set signals_;
-  boost::asio::steady_timer watchdog_;
-  std::promise<void> stop_;
-  std::thread thread_;
-};
-
-// Starts the workers of the configuration and tells the keyring their sockets.
-Result<std::unique_ptr<keyring::Workers>> spawn_workers(const Config& config, keyring::KeyringConfig& keyring,
-                                                        Control& control) {
-  keyring::WorkersConfig workers;
-  workers.socket_directory = config.socket_directory;
-  workers.tokens = config.spawn;
-  AVSEAL_TRY(auto running, keyring::Workers::start(std::move(workers), control.context()));
-  for (const auto& spawn : config.spawn) {
-    for (auto& token : keyring.tokens) {
-      if (token.name == spawn.name) token.sockets = running->sockets(spawn.name);
-    }
-  }
-  return running;
-}
 
 Result<std::shared_ptr<store::Store>> open_store(const Config& config, Node& node, const Clock& clock,
                                                  prometheus::Registry& metrics) {
@@ -132,6 +80,18 @@ Result<void> clear_avatars(const dac::Config& config, store::Avatars& avatars, N
   return {};
 }
 
+// What the clock guard saw goes into log and ledger, by the control thread.
+std::function<void(const clock::Guard::Change&)> tell_clock(Shared& shared, Control& control) {
+  return [&shared, &control](const clock::Guard::Change& change) {
+    const auto type = clock::to_string(change.kind);
+    spdlog::warn("event={} step_ms={} detail={}", type, change.step.count(), log_value(change.detail));
+    boost::json::object details{{"step_ms", change.step.count()}};
+    if (!change.detail.empty()) details["detail"] = change.detail;
+    boost::asio::co_spawn(control.context(), log_leaf(*shared.ledger, std::string(type), std::move(details)),
+                          boost::asio::detached);
+  };
+}
+
 }  // namespace
 
 Result<void> run(Config config) {
@@ -153,9 +113,15 @@ Result<void> run(Config config) {
     shared.enrolment_limiter = std::make_unique<enrollment::RateLimiter>(*shared.config.enrollment);
   AVSEAL_TRY(shared.ledger, ledger::Ledger::open(shared.config.ledger, shared.clock, *shared.metrics));
 
+  shared.clock_guard = std::make_unique<clock::Guard>(shared.config.clock.source);
+
   Control control;
+  auto clock_monitor = std::make_unique<clock::Monitor>(shared.config.clock, *shared.clock_guard,
+                                                        tell_clock(shared, control), *shared.metrics);
+  AVSEAL_TRY(auto workers, SpawnedWorkers(shared.config.socket_directory, control.context()).with(shared.config.spawn));
   auto keyring_config = shared.config.keyring;
-  AVSEAL_TRY(const auto workers, spawn_workers(shared.config, keyring_config, control));
+  workers.add_sockets(keyring_config.tokens);
+  Reloader reloader(shared, control, std::move(workers));
 
   std::shared_ptr<store::Store> store;
   std::vector<std::unique_ptr<Node>> nodes;
@@ -168,12 +134,17 @@ Result<void> run(Config config) {
   shared.ledger->use_subject_keys(store->subject_keys());
   for (auto& node : nodes) {
     AVSEAL_CHECK(node->add_roles(*store));
+    shared.nodes.push_back(node.get());
   }
+  AVSEAL_CHECK(
+      boost::asio::co_spawn(control.context(), drain_again(shared, store->operator_states()), boost::asio::use_future)
+          .get());
   if (shared.config.dac) {
     AVSEAL_CHECK(clear_avatars(*shared.config.dac, store->avatars(), *nodes.front()));
   }
   AVSEAL_TRY(auto server, listen(shared, nodes));
   spdlog::info("event=ready address={} port={} threads={}", shared.config.server.address, server->port(), nodes.size());
+  reloader.start();
   sd_notify(0, "READY=1");
 
   control.wait_for_signal();
@@ -183,6 +154,8 @@ Result<void> run(Config config) {
   std::promise<void> drained;
   server->drain(drain_limit, [&] { drained.set_value(); });
   drained.get_future().wait();
+  reloader.finish();
+  clock_monitor.reset();
   for (auto& node : nodes) node->stop();
   server.reset();
   nodes.clear();

@@ -8,6 +8,7 @@
 #include <prometheus/family.h>
 #include <prometheus/registry.h>
 
+#include "clock/guard.hpp"
 #include "enrollment/rate_limiter.hpp"
 #include "http/client_table.hpp"
 #include "keyring/keys.hpp"
@@ -18,10 +19,12 @@
 
 namespace avseal::service {
 
+class Node;
+
 // What the io threads share; everything here is thread-safe or immutable.
 struct Shared {
   Config config;
-  http::ClientTable clients;
+  std::shared_ptr<const http::ClientTable> clients;  // at start, as the next
   std::shared_ptr<const keyring::Keys> keys;
   std::shared_ptr<prometheus::Registry> metrics;
   std::shared_ptr<ledger::Ledger> ledger;
@@ -29,7 +32,9 @@ struct Shared {
   std::unique_ptr<enrollment::RateLimiter> enrolment_limiter;   // with the enrollment role
   prometheus::Family<prometheus::Counter>* refusals = nullptr;  // avseal_refusals_total{event, reason}
   Clock clock = system_clock_now;
+  std::unique_ptr<clock::Guard> clock_guard;
   std::atomic<bool> draining{false};
+  std::vector<Node*> nodes;  // all io threads, once they have their roles
 };
 
 }  // namespace avseal::service

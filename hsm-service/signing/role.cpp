@@ -78,6 +78,7 @@ void Role::add_ms(http::Router& router, std::string pattern, std::string event, 
   route.body = http::BodyMode::complete;
   route.content_types = {"application/json"};
   route.error_form = ms_error;
+  route.timed = true;
   route.event = std::move(event);
   route.handler = [this, handle](http::Request& request) { return (this->*handle)(request); };
   router.add(std::move(route));

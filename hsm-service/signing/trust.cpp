@@ -65,10 +65,17 @@ Result<std::shared_ptr<Trust>> Trust::create(TrustConfig config) {
   return trust;
 }
 
-Result<void> Trust::reload() {
+Result<std::function<void()>> Trust::reread() {
   AVSEAL_TRY(auto files, read());
-  const std::lock_guard lock(mutex_);
-  files_ = std::move(files);
+  return std::function<void()>([this, files = std::move(files)] {
+    const std::lock_guard lock(mutex_);
+    files_ = files;
+  });
+}
+
+Result<void> Trust::reload() {
+  AVSEAL_TRY(const auto use, reread());
+  use();
   return {};
 }
 

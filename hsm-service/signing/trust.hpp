@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <set>
 
@@ -15,7 +16,9 @@ class Trust {
   // Errors name the file: "stir-anchors-unreadable", "stir-deny-list-unreadable", and those of TrustAnchors::create.
   static Result<std::shared_ptr<Trust>> create(TrustConfig config);
 
-  // Reads the files again; on an error nothing changes. Effective for every verification that starts afterwards.
+  // Reads the files again; on an error nothing changes. What it gives puts them in force, for every verification that
+  // starts afterwards.
+  Result<std::function<void()>> reread();
   Result<void> reload();
 
   // Reasons "certificate-denied", "certificate-is-ca", "certificate-key-usage", "certificate-is-ue",

@@ -65,9 +65,7 @@ class Ue:
 
 
 def invite(site, impu):
-    operator = site.pki
-    done = site.avseal("ue", "invite", "--url", site.url, "--cacert", operator.pem("tls-ca"), "--cert", operator.pem("operator"),
-                       "--key", operator.key("operator"), "--impu", impu)
+    done = site.avseal("ue", "invite", *site.operator_options(), "--impu", impu)
     return done.stdout.strip().splitlines()[-1].split()[-1]
 
 

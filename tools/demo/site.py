@@ -109,6 +109,10 @@ class Site:
             raise RuntimeError(f"avseal {arguments[0]} {arguments[1]} failed: {done.stderr.strip()}")
         return done
 
+    def operator_options(self):
+        """What `avseal` needs to speak with the running service as its operator."""
+        return ("--url", self.url, "--cacert", self.pki.pem("tls-ca"), "--cert", self.pki.pem("operator"), "--key", self.pki.key("operator"))
+
     def key_command(self, command, *arguments, token=TOKENS[0]):
         return self.avseal("key", command, "--module", self.module, "--token", token_uri(token), "--pin-file", self.secret("pin"),
                            *arguments)
@@ -267,6 +271,9 @@ socket_directory = "{sockets}"
 verify_after_sign = 1
 
 {keys}
+[clock]
+source = "trusted"
+
 [ledger]
 directory = "{directory}/ledger"
 origin = "a.example/demo"

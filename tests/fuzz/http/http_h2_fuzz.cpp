@@ -24,8 +24,8 @@ asio::awaitable<Result<http::Response>> count(http::Request& request) {
   }
 }
 
-http::Router make_router(const http::ClientTable& clients) {
-  http::Router router(clients, {});
+http::Router make_router(std::shared_ptr<const http::ClientTable> clients) {
+  http::Router router(std::move(clients), {});
   router.add({http::Method::post, "/a/{b}", {}, http::BodyMode::complete, {}, 1000, {}, "echo", echo});
   router.add({http::Method::put, "/c", {}, http::BodyMode::stream, {}, 1000, {}, "count", count});
   return router;
@@ -34,8 +34,7 @@ http::Router make_router(const http::ClientTable& clients) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const http::ClientTable clients = *http::ClientTable::create({});
-  static const http::Router router = make_router(clients);
+  static const http::Router router = make_router(*http::ClientTable::create({}));
   static prometheus::Registry registry;
   static asio::ssl::context tls(asio::ssl::context::tls_server);
   asio::io_context context;

@@ -337,7 +337,7 @@ class Node {
     };
   }
   Bytes row_key_ = tokens::random_bytes(32);
-  http::ClientTable clients_;
+  std::shared_ptr<const http::ClientTable> clients_;
 
  public:
   http::Router router;

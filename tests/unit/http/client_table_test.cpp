@@ -43,21 +43,21 @@ TEST_F(Table, FindsByEachOfTheThreeNames) {
   const auto table =
       ClientTable::create({entry("a", "urn:a"), entry("b", {}, "b.EXAMPLE"), entry("c", {}, {}, digest)});
   ASSERT_TRUE(table);
-  EXPECT_EQ(table->find(a)->id, "a");
-  EXPECT_EQ(table->find(b)->id, "b");
-  EXPECT_EQ(table->find(c)->id, "c");
-  EXPECT_EQ(table->find(certificate("URI:urn:A")), nullptr) << "URIs are compared exactly";
-  EXPECT_EQ(table->find(certificate("DNS:a.b.example")), nullptr);
+  EXPECT_EQ((*table)->find(a)->id, "a");
+  EXPECT_EQ((*table)->find(b)->id, "b");
+  EXPECT_EQ((*table)->find(c)->id, "c");
+  EXPECT_EQ((*table)->find(certificate("URI:urn:A")), nullptr) << "URIs are compared exactly";
+  EXPECT_EQ((*table)->find(certificate("DNS:a.b.example")), nullptr);
 }
 
 TEST_F(Table, AllowsNobodyByDefault) {
-  EXPECT_EQ(ClientTable::create({})->find(certificate("URI:urn:a")), nullptr);
+  EXPECT_EQ((*ClientTable::create({}))->find(certificate("URI:urn:a")), nullptr);
 }
 
 TEST_F(Table, FindsNobodyForACertificateOfTwoClients) {
   const auto table = ClientTable::create({entry("a", "urn:a"), entry("b", {}, "b.example")});
-  EXPECT_EQ(table->find(certificate("URI:urn:a,DNS:b.example")), nullptr);
-  EXPECT_EQ(table->find(certificate("URI:urn:a,URI:urn:other"))->id, "a");
+  EXPECT_EQ((*table)->find(certificate("URI:urn:a,DNS:b.example")), nullptr);
+  EXPECT_EQ((*table)->find(certificate("URI:urn:a,URI:urn:other"))->id, "a");
 }
 
 TEST_F(Table, RefusesEntriesThatAreNotClear) {

@@ -48,14 +48,17 @@ TEST(Problem, SaysWhatHappened) {
 }
 
 struct Routes : ::testing::Test {
-  ClientTable clients = *ClientTable::create({});
+  std::shared_ptr<const ClientTable> clients = *ClientTable::create({});
   std::vector<std::string> heard;
-  Router router{clients, [this](const Request&, const Route* route, const Error& error) -> asio::awaitable<void> {
+  Result<void> clock;
+  Router router{clients,
+                [this](const Request&, const Route* route, const Error& error) -> asio::awaitable<void> {
                   heard.push_back((route ? route->event : "-") + " " + std::string(error.reason));
                   co_return;
-                }};
+                },
+                [this] { return clock; }};
 
-  void add(Method method, const std::string& pattern) {
+  void add(Method method, const std::string& pattern, bool timed = false) {
     router.add({method,
                 pattern,
                 {},
@@ -67,7 +70,8 @@ struct Routes : ::testing::Test {
                 [](Request& request) -> asio::awaitable<Result<Response>> {
                   if (request.query.contains("fail")) co_return errors::make(Category::conflict, "test-failed", "");
                   co_return Response::text(200, "text/plain", request.path);
-                }});
+                },
+                timed});
   }
   std::string match(const std::string& method, const std::string& target) {
     Request request;
@@ -98,6 +102,30 @@ TEST_F(Routes, MatchWholeSegments) {
   EXPECT_EQ(match("GET", "/a/b/c/d"), "route-unknown");
   EXPECT_EQ(match("GET", "/A/b"), "route-unknown");
   EXPECT_EQ(match("DELETE", "/a/b"), "method-not-allowed");
+}
+
+TEST_F(Routes, ThatNeedTheTimeAreRefusedWhileItCannotBeTrusted) {
+  add(Method::get, "/timed", true);
+  add(Method::get, "/timeless");
+  EXPECT_EQ(match("GET", "/timed"), "/timed");
+  clock = errors::make(Category::unavailable, "clock-stepped", "");
+  EXPECT_EQ(match("GET", "/timed"), "clock-stepped");
+  EXPECT_EQ(match("GET", "/timeless"), "/timeless");
+  clock = {};
+  EXPECT_EQ(match("GET", "/timed"), "/timed");
+}
+
+TEST_F(Routes, KeepTheClientTableOfARequestThatIsAtWork) {
+  add(Method::get, "/a");
+  Request request;
+  ASSERT_TRUE(read_head(request, "GET", "/a"));
+  ASSERT_TRUE(router.match(request));
+  const std::weak_ptr<const ClientTable> before = clients;
+  clients.reset();
+  router.use_clients(*ClientTable::create({}));
+  EXPECT_FALSE(before.expired());
+  request = {};
+  EXPECT_TRUE(before.expired());
 }
 
 TEST_F(Routes, RunWithoutADeadlineAndTellTheSinkOfRefusals) {

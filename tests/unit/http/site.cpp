@@ -41,7 +41,7 @@ std::uint64_t number(const Request& request, const std::string& name, std::uint6
   return found == request.query.end() ? otherwise : std::stoull(found->second);
 }
 
-ClientTable make_clients() {
+std::shared_ptr<const ClientTable> make_clients() {
   ClientEntry ims;
   ims.client.id = "ims-1";
   ims.client.role = ClientRole::ims_as;
@@ -74,7 +74,7 @@ TestSite::TestSite(const std::function<void(ServerConfig&)>& change, std::size_t
       ++refused;
       co_return;
     };
-    add_routes(routers.emplace_back(*clients, sink));
+    add_routes(routers.emplace_back(clients, sink));
     raw_routers.push_back(&routers.back());
   }
   ServerConfig config;

@@ -49,7 +49,7 @@ struct TestSite {
 
   prometheus::Registry registry;
   std::vector<std::unique_ptr<boost::asio::io_context>> contexts;
-  std::optional<ClientTable> clients;
+  std::shared_ptr<const ClientTable> clients;
   std::deque<Router> routers;
   std::unique_ptr<Server> server;
   std::vector<std::thread> threads;

@@ -92,7 +92,7 @@ class FarEnd : public testing::Test {
   asio::io_context context;
 
  private:
-  http::ClientTable clients_ = http::ClientTable::create({}).value();
+  std::shared_ptr<const http::ClientTable> clients_ = http::ClientTable::create({}).value();
   http::Router router_;
   prometheus::Registry metrics;
   std::unique_ptr<http::Server> server_;

@@ -166,7 +166,7 @@ Clock Site::clock() {
   return [this] { return std::chrono::system_clock::time_point(std::chrono::seconds(now)); };
 }
 
-http::ClientTable Site::make_clients(http::MsDialect dialect, tokens::Attest max_attest) const {
+std::shared_ptr<const http::ClientTable> Site::make_clients(http::MsDialect dialect, tokens::Attest max_attest) const {
   http::ClientEntry ims;
   ims.client.id = "ims-a";
   ims.client.role = http::ClientRole::ims_as;

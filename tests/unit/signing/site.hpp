@@ -144,8 +144,8 @@ class Site {
 
  private:
   Clock clock();
-  http::ClientTable make_clients(http::MsDialect dialect, tokens::Attest max_attest) const;
-  http::ClientTable clients_;
+  std::shared_ptr<const http::ClientTable> make_clients(http::MsDialect dialect, tokens::Attest max_attest) const;
+  std::shared_ptr<const http::ClientTable> clients_;
   http::Router router_;
 };
 

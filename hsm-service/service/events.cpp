@@ -1,0 +1,25 @@
+#include "service/events.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace avseal::service {
+
+boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::Event event, ledger::Outcome outcome,
+                                               std::string_view reason) {
+  auto slot = co_await ledger.open_slot(std::move(event));
+  if (!slot) co_return slot.error();
+  auto index = co_await slot->commit(outcome, reason);
+  if (!index) co_return index.error();
+  co_return Result<void>{};
+}
+
+boost::asio::awaitable<void> log_leaf(ledger::Ledger& ledger, std::string type, boost::json::object details,
+                                      ledger::Outcome outcome, std::string_view reason) {
+  ledger::Event event;
+  event.type = type;
+  event.details = std::move(details);
+  auto logged = co_await log_event(ledger, std::move(event), outcome, reason);
+  if (!logged) spdlog::error("event=leaf-not-written type={} reason={}", type, logged.error().reason);
+}
+
+}  // namespace avseal::service

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "ledger/ledger.hpp"
+
+namespace avseal::service {
+
+// The leaf of what is about to happen, on disk when this resumes. Reasons have static storage.
+boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::Event event,
+                                               ledger::Outcome outcome = ledger::Outcome::released,
+                                               std::string_view reason = {});
+
+// A leaf of the node itself, which nobody asked for and nothing waits for. That it could not be written is logged.
+boost::asio::awaitable<void> log_leaf(ledger::Ledger& ledger, std::string type, boost::json::object details,
+                                      ledger::Outcome outcome = ledger::Outcome::released,
+                                      std::string_view reason = {});
+
+}  // namespace avseal::service
