@@ -124,7 +124,7 @@ TEST_P(VerificationRoute, MalformedRequestsAreNoVerdict) {
 TEST_P(VerificationRoute, WithoutAVerdictThereIsAnError) {
   site.shared.verification.replay = std::make_shared<signing::PassportReplay>(0, std::chrono::seconds(60));
   signing::Role role(site.config, site.shared,
-                     {*site.keyring, *site.ledger, site.subscriptions, site.calls,
+                     {*site.keyring, *site.ledger, site.subscriptions, site.calls, site.store->idempotency_keys(),
                       [this] { return std::chrono::system_clock::time_point(std::chrono::seconds(site.now)); }},
                      site.metrics);
   signing::CallFacts facts{tokens::Identity::from_uri("sip:alice@a.example").value(),
