@@ -184,6 +184,7 @@ Result<void> PinFuse::login(pkcs11::Session& session, const Secret& pin) {
 }
 
 Result<void> PinFuse::spend(pkcs11::Session& session, const Secret& pin) {
+  AVSEAL_CHECK(settle(session.token().label()));
   const FuseState::Tag tag = tag_of(pin, state_);
   AVSEAL_CHECK(attempt(session, pin, tag, pkcs11::Session::Guard::spend_one));
   state_.burned = 0;
