@@ -62,8 +62,13 @@ asio::awaitable<Result<http::Response>> Role::sign(http::Request& request) {
     const auto subscribed = co_await check_avatar(passport);
     if (!subscribed) co_return subscribed.error();
   }
-  auto header = idempotency_key ? co_await sign_once(request, std::move(passport), std::move(*idempotency_key))
-                                : co_await sign_anew(request, std::move(passport));
+  // As one conditional expression, g++ 12 would destroy the result of one arm twice.
+  Result<tokens::IdentityHeader> header = tokens::IdentityHeader{};
+  if (idempotency_key) {
+    header = co_await sign_once(request, std::move(passport), std::move(*idempotency_key));
+  } else {
+    header = co_await sign_anew(request, std::move(passport));
+  }
   if (!header) co_return header.error();
   auto response = http::Response::json(
       200, format_signing_response(request.client->dialect, tokens::format_identity_header(*header)));

@@ -82,10 +82,12 @@ TEST_F(Bearer, TheCapifScopeIsTakenWhenConfigured) {
   const auto capif = [](tokens::AccessTokenClaims& c) { c.scope = "3gpp#aef-1:ndac-avatar"; };
   EXPECT_EQ(with(capif).status, 403U);
   config.scopes.emplace_back("3gpp#aef-1:ndac-avatar");
+  restart();
   EXPECT_EQ(with(capif).status, 200U);
   EXPECT_EQ(with([](tokens::AccessTokenClaims& c) { c.scope = "nnrf-disc ndac-avatar"; }).status, 200U);
   EXPECT_EQ(with([](tokens::AccessTokenClaims& c) { c.scope = "ndac-avatars"; }).status, 403U);
   config.scopes.clear();
+  restart();
   EXPECT_EQ(with([](tokens::AccessTokenClaims& c) { c.scope = "none"; }).status, 403U);
   EXPECT_EQ(get("/content", token(claims())).status, 403U);
 }
@@ -104,7 +106,7 @@ TEST_F(Bearer, MetadataIsNoAccessToken) {
 }
 
 TEST_F(Bearer, NobodyReadsWithoutIssuers) {
-  config.issuers.clear();
+  role->use_issuers({});
   EXPECT_EQ(reason_of(get("/content", token(claims()))), "access-token-issuer");
 }
 

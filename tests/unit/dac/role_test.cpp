@@ -146,8 +146,10 @@ TEST_F(DacRole, UploadsThatAreRefusedLeaveNothing) {
   EXPECT_EQ(put_content(content, avatar_path, {{"content-type", "text/html"}}).status, 415U);
   EXPECT_EQ(put_content(content, "/dac/v1/avatars/with space").status, 400U);
   config.max_content_bytes = 99'999;
+  restart();
   EXPECT_EQ(put_content(content).status, 413U);
   config.max_content_bytes = 1 << 30;
+  restart();
   node.keyring->failure = errors::make(Category::unavailable, "hsm-unavailable", "no worker");
   EXPECT_EQ(put_content(content).status, 503U);
   node.keyring->failure.reset();

@@ -12,6 +12,11 @@ DacSite::DacSite()
   config.directory = node.dir.path() / "content";
   std::filesystem::create_directory(config.directory);
   config.issuers = {{issuer_id, {public_of(issuer_key)}}};
+  restart();
+}
+
+void DacSite::restart() {
+  node.forget_routes();
   role = std::make_unique<dac::Role>(
       config, dac::Dependencies{*node.keyring, *node.ledger, node.store->avatars(), node.clock()}, node.metrics);
   role->add_routes(node.router);

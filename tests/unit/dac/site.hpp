@@ -19,6 +19,7 @@ class DacSite {
  public:
   DacSite();
 
+  void restart();                      // another role, with the configuration as it is now
   tokens::AccessTokenClaims claims();  // good ones for the XR AS and avatar_id
   std::string token(const tokens::AccessTokenClaims& claims);
   http::Response put_content(const Bytes& content, const std::string& path = avatar_path, http::Headers extra = {},

@@ -271,6 +271,8 @@ class Node {
     return [this] { return std::chrono::system_clock::time_point(std::chrono::seconds(now)); };
   }
 
+  void forget_routes() { router = http::Router(clients_, sink()); }
+
   // The store of this node, again, once it was closed.
   std::shared_ptr<store::Store> open_store() {
     return store::Store::open(dir.path() / "store.sqlite", Secret::copy_of(row_key_), clock(), metrics).value();
