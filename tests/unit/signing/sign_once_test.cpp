@@ -139,7 +139,6 @@ TEST_P(SignOnce, WhileInProgressARetryWaits) {
   http::Response meanwhile;
   http::Response other;
   site.keyring->before = [&] {
-    site.keyring->before = nullptr;
     meanwhile = post(test::avatar_request());
     other = post(test::shaken_request());
   };
@@ -155,7 +154,6 @@ TEST_P(SignOnce, WhileInProgressARetryWaits) {
 TEST_P(SignOnce, AnAttemptThatLostItsPlaceReleasesNothing) {
   http::Response second;
   site.keyring->before = [&] {
-    site.keyring->before = nullptr;
     site.now += 11;  // beyond the deadline, by the clock that another process has too
     second = post(test::avatar_request());
   };

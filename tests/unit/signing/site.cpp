@@ -42,7 +42,7 @@ asio::awaitable<Result<Bytes>> FakeKeyring::sign(ledger::Slot& slot, const keyri
   static_cast<void>(slot);
   static_cast<void>(deadline);
   static_cast<void>(priority);
-  if (before) before();
+  if (before) std::exchange(before, nullptr)();
   if (failure) co_return *failure;
   if (key.kind != keyring::KeyKind::avatar_id) co_return errors::make(Category::internal, "hsm-refused", "kind");
   ++signatures;

@@ -67,7 +67,7 @@ class FakeKeyring final : public keyring::Keyring {
   void close() override {}
 
   std::optional<Error> failure;  // instead of a signature
-  std::function<void()> before;  // called when a signature is asked for
+  std::function<void()> before;  // called once, when the next signature is asked for
   int signatures = 0;
 
  private:
