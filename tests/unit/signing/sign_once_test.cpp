@@ -117,12 +117,14 @@ TEST_P(SignOnce, EachCertificateHasKeysOfItsOwn) {
 }
 
 TEST_P(SignOnce, AuthorisationIsCheckedAgainFirst) {
+  const std::string subscription = "/subscriptions/v1/sip:alice@a.example";
+  const std::string avatars = R"({"avatars":[{"applications":["xr-meeting"],"id":")" + std::string(avatar_id) + "\"}]}";
   post(test::avatar_request());
-  site.subscriptions.rows.clear();
+  ASSERT_EQ(site.call(http::Method::del, subscription, "", &site.operator_).status, 204U);
   const auto revoked = post(test::avatar_request());
   EXPECT_EQ(revoked.status, 403U);
   EXPECT_EQ(reason_of(revoked), "avatar-not-subscribed");
-  site.subscribe("sip:alice@a.example", avatar_id, "xr-meeting");
+  ASSERT_EQ(site.call(http::Method::put, subscription, avatars, &site.operator_).status, 201U);
   EXPECT_EQ(post(test::avatar_request()).status, 200U);
   site.now += 61;
   EXPECT_EQ(reason_of(post(test::avatar_request())), "iat-outside-window");
