@@ -158,9 +158,9 @@ Result<void> run(Config config) {
   clock_monitor.reset();
   for (auto& node : nodes) node->stop();
   server.reset();
-  nodes.clear();
-  shared.ledger->close();
+  shared.ledger->close();  // these two resume what waits for them, so before the waiters' contexts
   store->close();
+  nodes.clear();
   spdlog::info("event=stopped");
   return {};
 }
