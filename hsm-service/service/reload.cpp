@@ -56,7 +56,10 @@ Reloader::Reloader(Shared& shared, Control& control, SpawnedWorkers workers)
       control_(control),
       current_(shared.config),
       workers_(std::move(workers)),
-      reloads_(make_counter(*shared.metrics)) {}
+      reloads_(make_counter(*shared.metrics)),
+      certificates_(*shared.metrics) {
+  certificates_.show(*shared.keys);
+}
 
 Reloader::~Reloader() {
   finish();
@@ -144,6 +147,7 @@ Result<void> Reloader::log_reload(const Prepared& next) const {
 void Reloader::adopt(Prepared next) {
   set_log_level(next.config.log_level);
   if (next.trust) next.trust();
+  certificates_.show(*next.change.keys);
   std::vector<std::future<void>> adopting;
   for (std::size_t i = 0; i < shared_.nodes.size(); ++i) {
     Node& node = *shared_.nodes[i];

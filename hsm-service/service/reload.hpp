@@ -7,6 +7,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 
+#include "service/certificate_metrics.hpp"
 #include "service/control.hpp"
 #include "service/node.hpp"
 #include "service/spawned_workers.hpp"
@@ -43,6 +44,7 @@ class Reloader {
   Config current_;  // what the service runs with
   SpawnedWorkers workers_;
   prometheus::Family<prometheus::Counter>& reloads_;
+  CertificateMetrics certificates_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool wanted_ = false;

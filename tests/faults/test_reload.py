@@ -70,6 +70,12 @@ def tokens(site):
     return {token["name"]: token for token in curl.client_of(site, "operator").get("/operations/v1/tokens").json()["tokens"]}
 
 
+def not_after(site):
+    line, = (line for line in curl.client_of(site, "auditor").get("/metrics").text.splitlines()
+             if line.startswith('avseal_certificate_not_after_seconds{key="avatar-id"}'))
+    return float(line.split()[1])
+
+
 def without_replica(path):
     text = path.read_text()
     start = text.index(f'[[tokens]]\nname = "{REPLICA}"')
@@ -98,10 +104,11 @@ def test_certificate_is_swapped_under_load(site, alice, file):
     old = call.identity_of(call.sign(site, call.signing_request(alice.fingerprint())))
     old_url = jose.parts(old.split(";")[0])[0]["x5u"]
     path = site.pki.pem("avatar-id")
-    before = path.read_text()
+    before, before_not_after = path.read_text(), not_after(site)
     with Load(site, alice) as load:
         load.wait_for(50)
-        site.pki.sign_request("avatar-id", site.pki.directory / "avatar-id.csr", "stir-ca", pki.stir_extensions(["a.example"], "17035550000", 10000))
+        site.pki.sign_request("avatar-id", site.pki.directory / "avatar-id.csr", "stir-ca",
+                              pki.stir_extensions(["a.example"], "17035550000", 10000), days=800)
         assert path.read_text() != before
         assert reload(site)["event"] == "configuration.reloaded"
         load.wait_for(50)
@@ -109,6 +116,7 @@ def test_certificate_is_swapped_under_load(site, alice, file):
     new = call.identity_of(call.sign(site, call.signing_request(alice.fingerprint())))
     new_url = jose.parts(new.split(";")[0])[0]["x5u"]
     assert new_url != old_url
+    assert not_after(site) > before_not_after
     for url in (old_url, new_url):
         assert curl.nobody(site).get(url.removeprefix(site.url)).status == 200, "what was signed before is still verified"
     for identity in (old, new):
