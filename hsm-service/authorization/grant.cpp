@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "http/event.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 
@@ -201,17 +202,12 @@ boost::asio::awaitable<Result<std::string>> Granter::sign(tokens::AccessTokenCla
                                                           const tokens::Passport& passport, const http::Request& http,
                                                           std::string replay_key) {
   AVSEAL_CO_TRY(const auto key, with_.keyring.keys().primary(keyring::KeyKind::access_token));
-  ledger::Event event;
-  event.type = "grant.access-token";
-  event.client = http.client->id;
-  event.actor_x5t = claims.cnf_x5t;
-  event.request_id = http.request_id;
-  event.subjects.push_back({"orig", passport.orig.impu().canonical()});
-  event.details = {{"app", claims.app},
-                   {"avatar", claims.avatar_id},
-                   {"jti", claims.jti},
-                   {"origid", passport.origid},
-                   {"version", claims.version}};
+  auto event = event_of(http, "grant.access-token", {{"orig", passport.orig.impu().canonical()}},
+                        {{"app", claims.app},
+                         {"avatar", claims.avatar_id},
+                         {"jti", claims.jti},
+                         {"origid", passport.origid},
+                         {"version", claims.version}});
   AVSEAL_CO_TRY(const auto input, tokens::build_access_token(claims, key->public_key));
 
   auto slot = co_await with_.ledger.open_slot(std::move(event));

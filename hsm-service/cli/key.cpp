@@ -5,8 +5,8 @@
 
 #include "cli/commands.hpp"
 #include "cli/hsm_options.hpp"
+#include "cli/key_commands.hpp"
 #include "cli/key_output.hpp"
-#include "cli/key_request.hpp"
 #include "pkcs11/errors.hpp"
 #include "pkcs11/keys.hpp"
 #include "pkcs11/signing.hpp"
@@ -22,33 +22,12 @@ namespace {
 using pkcs11::KeyDescription;
 using pkcs11::Session;
 
-struct Options {
-  HsmOptions hsm;
-  std::string label;
-  std::string kind;
-  std::string id;
-  std::string curve = "P-256";
-  std::string out;
-  bool json = false;
-  RequestFields request;
-};
-
-Result<void> generate(const Options& options) {
-  pkcs11::NewKey key;
-  AVSEAL_TRY(key.kind, pkcs11::parse_key_kind(options.kind));
-  AVSEAL_TRY(key.id, tokens::hex_decode(options.id));
-  key.label = options.label;
-  key.algorithm = options.curve == "P-384" ? tokens::Algorithm::es384 : tokens::Algorithm::es256;
-  AVSEAL_TRY(Session session, options.hsm.login(Session::Access::read_write));
-  AVSEAL_TRY(const KeyDescription made, pkcs11::generate_key(session, key));
-  fmt::print("made {} key \"{}\" ({}), id {}\n", options.kind, made.label, made.type, tokens::hex_encode(made.id));
-  return {};
-}
-
-Result<void> list(const Options& options) {
+Result<void> list(const KeyOptions& options) {
   AVSEAL_TRY(Session session, options.hsm.login(Session::Access::read_only));
   AVSEAL_TRY(const std::vector<KeyDescription> keys, pkcs11::list_keys(session));
-  return write_output({}, options.json ? keys_as_json(keys) : keys_as_table(keys));
+  return write_output({}, options.json      ? keys_as_json(keys)
+                          : options.explain ? keys_explained(keys)
+                                            : keys_as_table(keys));
 }
 
 struct SigningKey {
@@ -73,7 +52,7 @@ Result<Bytes> sign(Session& session, CK_OBJECT_HANDLE handle, const tokens::Publ
   return signature;
 }
 
-Result<void> csr(const Options& options) {
+Result<void> csr(const KeyOptions& options) {
   AVSEAL_TRY(Session session, options.hsm.login(Session::Access::read_only));
   AVSEAL_TRY(const SigningKey key, find_signing_key(session, options.label));
   AVSEAL_TRY(const Bytes info, build_request_info(key.public_key, options.request));
@@ -82,7 +61,7 @@ Result<void> csr(const Options& options) {
   return write_output(options.out, tokens::request_pem(request));
 }
 
-Result<void> public_key(const Options& options) {
+Result<void> public_key(const KeyOptions& options) {
   AVSEAL_TRY(Session session, options.hsm.login(Session::Access::read_only));
   AVSEAL_TRY(const SigningKey key, find_signing_key(session, options.label));
   return write_output(options.out, pem("PUBLIC KEY", key.public_key.spki()));
@@ -102,7 +81,7 @@ Result<void> test_one(Session& session, const KeyDescription& key) {
   return pkcs11::errors::key_unsuitable(key.label, "it does not unwrap what it wrapped");
 }
 
-Result<void> self_test(const Options& options) {
+Result<void> self_test(const KeyOptions& options) {
   AVSEAL_TRY(Session session, options.hsm.login(Session::Access::read_only));
   AVSEAL_TRY(std::vector<KeyDescription> keys, pkcs11::list_keys(session));
   std::erase_if(keys, [&](const KeyDescription& key) { return !options.label.empty() && key.label != options.label; });
@@ -121,7 +100,8 @@ Result<void> self_test(const Options& options) {
 
 // A subcommand of `avseal key` that runs `action` with its own options.
 CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& description,
-                      const std::shared_ptr<Options>& options, Result<void> (*action)(const Options&), int& exit_code) {
+                      const std::shared_ptr<KeyOptions>& options, Result<void> (*action)(const KeyOptions&),
+                      int& exit_code) {
   CLI::App* command = parent.add_subcommand(name, description);
   options->hsm.add_to(*command);
   command->callback([options, action, &exit_code] {
@@ -137,21 +117,23 @@ void add_key(CLI::App& app, int& exit_code) {
   CLI::App& key = *app.add_subcommand("key", "make, list, certify and test keys on an HSM token");
   key.require_subcommand(1);
 
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<KeyOptions>();
   CLI::App& generating =
-      add_command(key, "generate", "make a key that never leaves the HSM", options, generate, exit_code);
+      add_command(key, "generate", "make a key that never leaves the HSM", options, generate_key, exit_code);
+  options->act.add_to(generating);
   generating.add_option("--kind", options->kind, "avatar-id, avatar-metadata, access-token, ue-ca, ledger or dac-kek")
       ->required();
   generating.add_option("--label", options->label, "its label, not yet on the token")->required();
   generating.add_option("--id", options->id, "its CKA_ID in hex; random if not given");
   generating.add_option("--curve", options->curve, "of signing kinds")->check(CLI::IsMember({"P-256", "P-384"}));
 
-  options = std::make_shared<Options>();
+  options = std::make_shared<KeyOptions>();
   CLI::App& listing =
       add_command(key, "list", "list private and secret keys with their attributes", options, list, exit_code);
-  listing.add_flag("--json", options->json, "as a JSON array");
+  auto* json = listing.add_flag("--json", options->json, "as a JSON array, with every attribute");
+  listing.add_flag("--explain", options->explain, "every attribute of each key, and what it means")->excludes(json);
 
-  options = std::make_shared<Options>();
+  options = std::make_shared<KeyOptions>();
   CLI::App& requesting = add_command(key, "csr", "write a certificate request (PKCS#10, PEM)", options, csr, exit_code);
   requesting.add_option("--label", options->label, "label of the key")->required();
   requesting.add_option("--subject", options->request.common_name, "the subject's common name")->required();
@@ -159,16 +141,34 @@ void add_key(CLI::App& app, int& exit_code) {
   requesting.add_option("--san-dns", options->request.san_dns, "alternative name: DNS");
   requesting.add_option("--out", options->out, "file to write, else standard output");
 
-  options = std::make_shared<Options>();
+  options = std::make_shared<KeyOptions>();
   CLI::App& showing =
       add_command(key, "public-key", "write the public key (SPKI, PEM)", options, public_key, exit_code);
   showing.add_option("--label", options->label, "label of the key")->required();
   showing.add_option("--out", options->out, "file to write, else standard output");
 
-  options = std::make_shared<Options>();
+  options = std::make_shared<KeyOptions>();
   CLI::App& testing =
       add_command(key, "self-test", "sign and verify, wrap and unwrap with every key", options, self_test, exit_code);
   testing.add_option("--label", options->label, "only the key with this label");
+
+  options = std::make_shared<KeyOptions>();
+  CLI::App& importing = add_command(key, "import-certificate",
+                                    "check the certificate chain of a key, put it on the token and into a file",
+                                    options, import_certificate, exit_code);
+  importing.add_option("--label", options->label, "label of the key")->required();
+  importing.add_option("--kind", options->kind, "what the key is for: avatar-id, ...")->required();
+  importing.add_option("--file", options->file, "the chain that the CA gave, PEM, leaf first")->required();
+  importing.add_option("--out", options->out, "the file that [[keys]] of avseald.toml names; replaced as a whole");
+  options->act.add_to(importing);
+
+  options = std::make_shared<KeyOptions>();
+  CLI::App& destroying = add_command(key, "destroy", "destroy a key for ever; its name must be typed at the terminal",
+                                     options, destroy_key, exit_code);
+  destroying.add_option("--label", options->label, "label of the key")->required();
+  options->act.add_to(destroying);
+
+  add_key_states(key, exit_code);
 }
 
 }  // namespace avseal::cli

@@ -1,11 +1,16 @@
 #include "cli/key_output.hpp"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <fcntl.h>
 #include <fstream>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "cli/key_attributes.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/json.hpp"
 
@@ -17,8 +22,20 @@ std::string_view word(const std::optional<bool>& flag) {
   return !flag ? "?" : *flag ? "yes" : "no";
 }
 
-boost::json::value value(const std::optional<bool>& flag) {
-  return flag ? boost::json::value(*flag) : boost::json::value(nullptr);
+// A value for people; "!" before one that a key of avseal must not have.
+std::string shown(const KeyAttribute& attribute, const boost::json::value& value) {
+  if (value.is_null()) return "the module does not tell";
+  if (const auto* flag = value.if_bool()) {
+    const bool good = !attribute.wanted || *attribute.wanted == *flag;
+    return fmt::format("{}{}", good ? "" : "! ", *flag ? "yes" : "no");
+  }
+  if (const auto* list = value.if_array()) {
+    std::vector<std::string> names;
+    for (const auto& name : *list) names.emplace_back(name.get_string());
+    return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+  }
+  const std::string_view text = value.get_string();
+  return text.empty() ? "none" : std::string(text);
 }
 
 }  // namespace
@@ -35,20 +52,23 @@ std::string keys_as_table(const std::vector<pkcs11::KeyDescription>& keys) {
   return table;
 }
 
+std::string keys_explained(const std::vector<pkcs11::KeyDescription>& keys) {
+  std::string text;
+  for (const auto& key : keys) {
+    for (const auto& attribute : key_attributes()) {
+      text += fmt::format("{:<19} {:<26} {:<27} {}\n", attribute.name, shown(attribute, attribute.value(key)),
+                          attribute.pkcs11, attribute.meaning);
+    }
+    text += "\n";
+  }
+  return text + "! marks what a key of avseal must not be.\n";
+}
+
 std::string keys_as_json(const std::vector<pkcs11::KeyDescription>& keys) {
   boost::json::array list;
   for (const auto& key : keys) {
-    boost::json::object entry{{"label", key.label},
-                              {"id", tokens::hex_encode(key.id)},
-                              {"type", key.type},
-                              {"sensitive", value(key.sensitive)},
-                              {"extractable", value(key.extractable)},
-                              {"always_sensitive", value(key.always_sensitive)},
-                              {"never_extractable", value(key.never_extractable)},
-                              {"local", value(key.local)},
-                              {"modifiable", value(key.modifiable)},
-                              {"usage", boost::json::array(key.usage.begin(), key.usage.end())}};
-    if (key.public_key) entry["thumbprint"] = key.public_key->thumbprint();
+    boost::json::object entry;
+    for (const auto& attribute : key_attributes()) entry[attribute.name] = attribute.value(key);
     list.push_back(std::move(entry));
   }
   return tokens::canonical_json(list) + "\n";
@@ -59,6 +79,33 @@ std::string pem(std::string_view label, ByteView der) {
   std::string out = fmt::format("-----BEGIN {}-----\n", label);
   for (std::size_t i = 0; i < text.size(); i += 64) out.append(text, i, 64).push_back('\n');
   return out + fmt::format("-----END {}-----\n", label);
+}
+
+Result<void> replace_file(const std::filesystem::path& file, std::string_view text) {
+  const auto failed = [&file](std::string_view what) {
+    return errors::make(Category::internal, "output-failed",
+                        fmt::format("cannot {} {}: {}", what, file.string(), std::strerror(errno)));
+  };
+  std::error_code ignored;
+  const bool replaceable = !std::filesystem::exists(file, ignored) || std::filesystem::is_regular_file(file, ignored);
+  if (!replaceable) return errors::make(Category::invalid, "output-failed", file.string() + " is no regular file");
+  const std::string temporary = fmt::format("{}.{}", file.string(), ::getpid());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return failed("write beside");
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  ::close(fd);
+  const bool replaced = written && ::rename(temporary.c_str(), file.c_str()) == 0;
+  if (!replaced) {
+    const Error error = failed("write");
+    ::unlink(temporary.c_str());
+    return error;
+  }
+  const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  const int directory = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = directory >= 0 && ::fsync(directory) == 0;
+  if (directory >= 0) ::close(directory);
+  if (!synced) return failed("sync the directory of");
+  return {};
 }
 
 Result<void> write_output(const std::string& file, std::string_view text) {

@@ -1,5 +1,7 @@
 #include "cli/operator_client.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <optional>
 
 #include <boost/asio/co_spawn.hpp>
@@ -22,18 +24,32 @@ std::string refusal(const http::ClientResponse& response) {
                          : fmt::format("status {}: {}", response.status, std::string_view(*text));
 }
 
-}  // namespace
-
-void OperatorClient::add_to(CLI::App& command) {
-  command.add_option("--url", url, "base URL of avseald, https://host[:port]")->required();
-  command.add_option("--cacert", cacert, "PEM certificates that avseald's TLS certificate chains to")
-      ->required()
-      ->check(CLI::ExistingFile);
-  command.add_option("--cert", cert, "operator's client certificate (PEM)")->required()->check(CLI::ExistingFile);
-  command.add_option("--key", key, "its private key (PEM)")->required()->check(CLI::ExistingFile);
+// Bounded, whatever the node says; 0: it does not ask for a repetition.
+std::chrono::seconds retry_after(const http::ClientResponse& response) {
+  const auto text = response.header("retry-after").value_or("");
+  int seconds = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  return std::chrono::seconds{read.ec == std::errc{} ? std::clamp(seconds, 0, 10) : 0};
 }
 
-Result<http::ClientResponse> OperatorClient::call(http::Method method, std::string_view path, std::string json) const {
+}  // namespace
+
+CLI::Option* OperatorClient::add_to(CLI::App& command, Need need) {
+  auto* option = command.add_option("--url", url, "base URL of avseald, https://host[:port]");
+  option->required(need == Need::required);
+  const auto add_file = [&](const std::string& name, std::string& file, const std::string& description) {
+    return command.add_option(name, file, description)->check(CLI::ExistingFile)->needs(option);
+  };
+  option->needs(add_file("--cacert", cacert, "PEM certificates that avseald's TLS certificate chains to"));
+  auto* certificate = add_file("--cert", cert, "operator's client certificate (PEM)");
+  auto* private_key = add_file("--key", key, "its private key (PEM)");
+  if (need != Need::anonymous) option->needs(certificate);
+  certificate->needs(private_key);
+  private_key->needs(certificate);
+  return option;
+}
+
+Result<http::ClientResponse> OperatorClient::ask(http::Method method, std::string_view path, std::string json) const {
   http::ClientConfig config;
   config.anchors = cacert;
   config.certificate = cert;
@@ -55,10 +71,15 @@ Result<http::ClientResponse> OperatorClient::call(http::Method method, std::stri
                         });
   context.run();
   if (!answer) return errors::make(Category::internal, "fetch-failed", "the exchange ended without an answer");
-  if (*answer && (*answer)->status / 100 != 2) {
-    return errors::make(Category::forbidden, "refused", refusal(**answer));
-  }
   return std::move(*answer);
+}
+
+Result<http::ClientResponse> OperatorClient::call(http::Method method, std::string_view path, std::string json) const {
+  AVSEAL_TRY(auto answer, ask(method, path, std::move(json)));
+  if (answer.status / 100 == 2) return answer;
+  Error error = errors::make(Category::forbidden, "refused", refusal(answer));
+  error.retry_after = retry_after(answer);
+  return error;
 }
 
 }  // namespace avseal::cli

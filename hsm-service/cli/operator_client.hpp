@@ -15,9 +15,15 @@ struct OperatorClient {
   std::string cert;
   std::string key;
 
-  void add_to(CLI::App& command);
+  // `anonymous`: without a certificate only what everybody may read can be asked for.
+  enum class Need { required, optional, anonymous };
+  CLI::Option* add_to(CLI::App& command, Need need = Need::required);  // the option --url, which needs the others
 
-  // The answer, if its status is 2xx. Error "refused" with the problem's detail, or why there was no answer.
+  // The answer, whatever its status, or why there was none. Without `cert`, anonymously.
+  [[nodiscard]] Result<http::ClientResponse> ask(http::Method method, std::string_view path,
+                                                 std::string json = {}) const;
+  // The answer, if its status is 2xx. Error "refused" with the problem's detail and retry_after, or why there was no
+  // answer.
   [[nodiscard]] Result<http::ClientResponse> call(http::Method method, std::string_view path,
                                                   std::string json = {}) const;
 };

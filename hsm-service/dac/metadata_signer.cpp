@@ -1,6 +1,6 @@
 #include "dac/metadata_signer.hpp"
 
-#include "dac/events.hpp"
+#include "http/event.hpp"
 #include "tokens/avatar_metadata.hpp"
 
 namespace avseal::dac {
@@ -39,7 +39,7 @@ boost::asio::awaitable<Result<MetadataSigner::Signed>> MetadataSigner::sign(stor
     co_return errors::make(Category::unavailable, "certificate-expired",
                            "the certificate of the metadata key has expired; install a new one");
 
-  auto event = event_of("sign.avatar-metadata", request, record.owner,
+  auto event = event_of(request, "sign.avatar-metadata", {{"owner", record.owner.canonical()}},
                         {{"avatar", record.id}, {"version", record.version}, {"exp", out.exp}});
   const tokens::AvatarMetadata claims{.content_digest = record.content_digest,
                                       .content_size = record.content_size,

@@ -6,7 +6,7 @@
 #include <prometheus/family.h>
 
 #include "dac/bearer.hpp"
-#include "dac/events.hpp"
+#include "http/event.hpp"
 
 namespace avseal::dac {
 namespace {
@@ -54,7 +54,7 @@ http::Response describe(unsigned status, const store::AvatarRecord& record) {
 }
 
 ledger::Event change_event(std::string type, const http::Request& request, const store::AvatarRecord& record) {
-  return event_of(std::move(type), request, record.owner,
+  return event_of(request, std::move(type), {{"owner", record.owner.canonical()}},
                   {{"avatar", record.id}, {"version", record.version}, {"digest", record.content_digest}});
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <prometheus/family.h>
 
+#include "http/event.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 #include "tokens/fingerprint.hpp"
@@ -21,18 +22,6 @@ constexpr std::size_t serial_bytes = 16;
 
 prometheus::Counter& counter(prometheus::Registry& metrics, const char* name, const char* help) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(metrics).Add({});
-}
-
-ledger::Event event_of(std::string type, const http::Request& request, const tokens::Impu& impu,
-                       boost::json::object details) {
-  ledger::Event event;
-  event.type = std::move(type);
-  if (request.client != nullptr) event.client = request.client->id;
-  if (request.peer) event.actor_x5t = request.peer->fingerprint().to_x5t();
-  event.request_id = request.request_id;
-  event.subjects.push_back({"sub", impu.canonical()});
-  event.details = std::move(details);
-  return event;
 }
 
 Bytes new_serial() {
@@ -106,7 +95,8 @@ Role::Answer Role::post_code(http::Request& request) {
   const auto code = new_code();
   store::EnrolmentCode row{code_digest(code), wanted.impu, to_unix(with_.clock()) + wanted.lifetime};
 
-  auto event = event_of("enrolment.code", request, row.impu, {{"code", row.code_sha256}, {"expires", row.expires}});
+  auto event = event_of(request, "enrolment.code", {{"sub", row.impu.canonical()}},
+                        {{"code", row.code_sha256}, {"expires", row.expires}});
   auto slot = co_await with_.ledger.open_slot(std::move(event));
   if (!slot) co_return slot.error();
   auto added = co_await with_.codes.add(row);
@@ -167,7 +157,7 @@ asio::awaitable<Result<tokens::Certificate>> Role::issue(const tokens::Certifica
                 fields_of(csr, code.impu, key->certificate(), to_unix(with_.clock()), config_.certificate_lifetime));
   AVSEAL_CO_TRY(const auto tbs, tokens::build_ue_tbs(fields, key->certificate()));
 
-  auto event = event_of("issue.ue-certificate", request, code.impu,
+  auto event = event_of(request, "issue.ue-certificate", {{"sub", code.impu.canonical()}},
                         {{"code", code.code_sha256},
                          {"serial", tokens::hex_encode(fields.serial)},
                          {"key", csr.key.thumbprint()},
@@ -203,7 +193,8 @@ Role::Answer Role::revoke_device(http::Request& request) {
                            "no UE certificate with this SHA-256 was issued here");
 
   // The leaf comes first: nothing takes effect unlogged.
-  auto event = event_of("revoke.ue-certificate", request, (*found)->impu, {{"certificate", x5t}});
+  auto event =
+      event_of(request, "revoke.ue-certificate", {{"sub", (*found)->impu.canonical()}}, {{"certificate", x5t}});
   auto slot = co_await with_.ledger.open_slot(std::move(event));
   if (!slot) co_return slot.error();
   auto logged = co_await slot->commit(ledger::Outcome::released);

@@ -151,19 +151,8 @@ void Listener::left() {
 }
 
 void Listener::drain(std::chrono::milliseconds limit, std::function<void()> done) {
-  stopped_ = true;
   drained_ = std::move(done);
-  boost::system::error_code ignored;
-  acceptor_.close(ignored);
-  std::vector<std::shared_ptr<Session>> sessions;
-  for (const auto& weak : places_) {
-    const auto place = weak.lock();
-    if (place && place->handshaking) place->handshaking->close(ignored);
-    if (place) sessions.push_back(place->session.lock());
-  }
-  for (const auto& session : sessions) {
-    if (session) session->drain();
-  }
+  for (const auto& session : close()) session->drain();
   drain_timer_.expires_after(limit);
   drain_timer_.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
     if (!cancelled) self->stop();
@@ -172,18 +161,21 @@ void Listener::drain(std::chrono::milliseconds limit, std::function<void()> done
 }
 
 void Listener::stop() {
+  for (const auto& session : close()) session->abort();
+}
+
+std::vector<std::shared_ptr<Session>> Listener::close() {
   stopped_ = true;
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   std::vector<std::shared_ptr<Session>> sessions;
   for (const auto& weak : places_) {
     const auto place = weak.lock();
-    if (place && place->handshaking) place->handshaking->close(ignored);
-    if (place) sessions.push_back(place->session.lock());
+    if (!place) continue;
+    if (place->handshaking) place->handshaking->close(ignored);
+    if (auto session = place->session.lock()) sessions.push_back(std::move(session));
   }
-  for (const auto& session : sessions) {
-    if (session) session->abort();
-  }
+  return sessions;
 }
 
 }  // namespace avseal::http

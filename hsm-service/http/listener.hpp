@@ -44,6 +44,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   void take(boost::asio::ip::tcp::socket socket);
   boost::asio::awaitable<void> serve(std::shared_ptr<Place> place, std::unique_ptr<TlsStream> stream);
   boost::asio::awaitable<bool> handshake(TlsStream& stream);
+  // Takes no more connections and ends those in their handshake; gives the sessions that are left.
+  std::vector<std::shared_ptr<Session>> close();
   void left();
 
   boost::asio::io_context& context_;

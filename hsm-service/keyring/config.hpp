@@ -36,8 +36,9 @@ struct KeyringConfig {
   std::chrono::milliseconds attempt_limit{250};
   unsigned verify_after_sign = 1;                // verify one in N signatures; 1: always
   std::size_t window = 32;                       // outstanding requests per worker connection
-  std::size_t max_queue = 256;                   // waiting requests per key and thread; then "hsm-busy" at once
+  std::size_t max_queue = 2048;                  // waiting requests per key and thread; then "hsm-busy" at once
   std::chrono::milliseconds start_limit{10000};  // open() and prepare() give up then
+  std::chrono::milliseconds idle_probe{30000};   // about that long without a request: the token is probed
   std::function<void(const WorkerLoss&)> on_worker_lost;  // on the keyring's executor; must not wait
   std::function<Result<void>()> may_sign;  // asked before each signature, not for checkpoints; its error is the answer
 };

@@ -48,16 +48,31 @@ Error certificate_unsuitable(std::string_view key, const std::filesystem::path& 
               fmt::format("the certificate of key '{}' in {}: {}", key, file.string(), why));
 }
 
+Error certificate_chain_order(std::string_view key, const std::filesystem::path& file, std::size_t position,
+                              std::string_view wanted, std::string_view found) {
+  return make(Category::invalid, "certificate-chain-order",
+              fmt::format("the chain of key '{}' in {}: certificate {} should be the one that issued the one before, "
+                          "\"{}\", it is \"{}\"; put them in order, leaf first",
+                          key, file.string(), position, wanted, found));
+}
+
 Error unavailable(std::string_view key, std::string_view why) {
   auto error = make(Category::unavailable, "hsm-unavailable", fmt::format("key '{}': {}", key, why));
   error.retry_after = std::chrono::seconds{1};
   return error;
 }
 
-Error busy(std::string_view key) {
+Error busy(std::string_view key, std::chrono::seconds retry_after) {
   auto error = make(Category::unavailable, "hsm-busy",
                     fmt::format("key '{}': the workers' windows and the queue behind them are full", key));
-  error.retry_after = std::chrono::seconds{1};
+  error.retry_after = retry_after;
+  return error;
+}
+
+Error too_late(std::string_view key, std::chrono::seconds retry_after) {
+  auto error = make(Category::unavailable, "hsm-busy",
+                    fmt::format("key '{}': what waits already takes longer than this request's deadline allows", key));
+  error.retry_after = retry_after;
   return error;
 }
 

@@ -16,13 +16,16 @@ Error certificate_malformed(const std::filesystem::path& file, const Error& caus
 Error certificate_expired(std::string_view key, const std::filesystem::path& file, std::string_view when);
 Error certificate_not_yet_valid(std::string_view key, const std::filesystem::path& file, std::string_view when);
 Error certificate_unsuitable(std::string_view key, const std::filesystem::path& file, std::string_view why);
+Error certificate_chain_order(std::string_view key, const std::filesystem::path& file, std::size_t position,
+                              std::string_view wanted, std::string_view found);
 
 // A request.
-Error unavailable(std::string_view key, std::string_view why);  // "hsm-unavailable"
-Error busy(std::string_view key);                               // "hsm-busy", with Retry-After
-Error refused(std::string_view key, std::string_view why);      // "hsm-refused"
-Error bad_signature(std::string_view key);                      // "hsm-bad-signature", with Retry-After
-Error deadline(std::string_view key);                           // "deadline", with Retry-After
+Error unavailable(std::string_view key, std::string_view why);           // "hsm-unavailable"
+Error busy(std::string_view key, std::chrono::seconds retry_after);      // "hsm-busy", with Retry-After
+Error too_late(std::string_view key, std::chrono::seconds retry_after);  // "hsm-busy", with Retry-After
+Error refused(std::string_view key, std::string_view why);               // "hsm-refused"
+Error bad_signature(std::string_view key);                               // "hsm-bad-signature", with Retry-After
+Error deadline(std::string_view key);                                    // "deadline", with Retry-After
 Error wrapped_key_malformed(std::string_view why);
 
 // A token.

@@ -71,6 +71,13 @@ Result<SetupPtr> make_setup(const KeyringConfig& config, std::shared_ptr<const K
   return std::make_shared<Setup>(Setup{std::move(pool), std::move(keys), config.may_sign, config.verify_after_sign});
 }
 
+bool verifies(const SigningKey& key, ByteView input, ByteView signature, prometheus::Histogram& seconds) {
+  const auto start = std::chrono::steady_clock::now();
+  const bool good = key.public_key.verify(input, signature).has_value();
+  seconds.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  return good;
+}
+
 asio::awaitable<Result<void>> connect(SetupPtr setup, std::chrono::milliseconds limit) {
   setup->pool->start();
   auto usable = co_await Pool::wait_until_usable(setup->pool, std::chrono::steady_clock::now() + limit);
@@ -185,18 +192,20 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, ledger::S
     }
     Worker& worker = pool->worker(answer->worker);
     const bool verify = setup->verify_next() || worker.distrusted() || bad > 0;
-    const bool good = verify ? key.public_key.verify(input, answer->value).has_value()
+    const bool good = verify ? verifies(key, input, answer->value, *pooled.metrics.verify)
                              : answer->value.size() == key.public_key.signature_size();
     if (slot != nullptr) {
       record(*slot, {key.name, pooled.kid, *answer->instance, answer->sequence, digest, good ? "signed" : "discarded"});
     }
     if (good) {
+      pool->credit(worker);
       pooled.metrics.answered_since(start);
       co_return std::move(answer->value);
     }
     pooled.metrics.discarded(Discard::bad_signature);
     worker.distrust();
-    worker.failed(std::chrono::steady_clock::now());
+    worker.avoid(std::chrono::steady_clock::now());
+    pool->discredit(worker, *index, "a signature that the certificate's public key does not verify");
     request.failed.add(answer->worker);
   }
   pooled.metrics.failed("hsm-bad-signature");

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <fstream>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "keyring/certificate_rules.hpp"
 #include "keyring/errors.hpp"
 
 namespace avseal::keyring {
@@ -28,15 +28,6 @@ constexpr std::array<KindName, 6> kind_names{{
     {KeyKind::dac_kek, "dac-kek"},
 }};
 
-std::string utc(UnixSeconds t) {
-  const std::time_t time = t;
-  std::tm parts{};
-  std::array<char, 32> text{};
-  if (gmtime_r(&time, &parts) == nullptr) return std::to_string(t);
-  const auto size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text.data(), size};
-}
-
 Result<std::string> read_small_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return errors::certificate_unreadable(path, "it cannot be opened");
@@ -48,34 +39,7 @@ Result<std::string> read_small_file(const std::filesystem::path& path) {
   return text;
 }
 
-// What every verifier of the kind will demand of the certificate; found out here instead of there.
-Result<void> check_suitable(const KeyConfig& config, const tokens::Certificate& leaf) {
-  const auto unsuitable = [&](std::string_view why) {
-    return errors::certificate_unsuitable(config.name, config.certificate, why);
-  };
-  if (config.kind == KeyKind::ue_ca) {
-    if (!leaf.is_ca()) return unsuitable("a ue-ca key needs a CA certificate");
-    return {};
-  }
-  if (leaf.has_ue_eku()) return unsuitable("it has the UE extended key usage, which only UE certificates may have");
-  if (config.kind == KeyKind::avatar_id || config.kind == KeyKind::avatar_metadata) {
-    if (leaf.is_ca()) return unsuitable("a signer's certificate must not be a CA certificate");
-    if (!leaf.has_digital_signature()) return unsuitable("its keyUsage lacks digitalSignature");
-  }
-  return {};
-}
-
-Result<void> check_validity(const KeyConfig& config, const tokens::Certificate& leaf, UnixSeconds now) {
-  if (now > leaf.not_after()) {
-    return errors::certificate_expired(config.name, config.certificate, utc(leaf.not_after()));
-  }
-  if (now < leaf.not_before()) {
-    return errors::certificate_not_yet_valid(config.name, config.certificate, utc(leaf.not_before()));
-  }
-  return {};
-}
-
-Result<SigningKey> load_key(const KeyConfig& config, UnixSeconds now) {
+Result<SigningKey> load_key(const KeyConfig& config, std::optional<UnixSeconds> now) {
   if (config.certificate.empty()) {
     return errors::key_configuration(
         fmt::format("key '{}' of kind {} has no certificate; set `certificate` to its PEM file", config.name,
@@ -93,8 +57,8 @@ Result<SigningKey> load_key(const KeyConfig& config, UnixSeconds now) {
   if (!chain) return errors::certificate_malformed(config.certificate, chain.error());
   const auto& leaf = chain->front();
   AVSEAL_CHECK(check_suitable(config, leaf));
-  if (config.primary) {
-    AVSEAL_CHECK(check_validity(config, leaf, now));  // others verify what they signed while they were valid
+  if (config.primary && now) {
+    AVSEAL_CHECK(check_validity(config, leaf, *now));  // others verify what they signed while they were valid
   }
   auto public_key = leaf.public_key();
   return SigningKey{config.name, config.kind, std::move(public_key), std::move(*chain)};
@@ -143,6 +107,15 @@ Result<KeyKind> parse_key_kind(std::string_view text) {
     if (entry.name == text) return entry.kind;
   }
   return errors::key_kind_unknown(text);
+}
+
+Result<void> check_keys(const std::vector<KeyConfig>& configs) {
+  AVSEAL_CHECK(check_configuration(configs));
+  for (const auto& config : configs) {
+    if (config.kind == KeyKind::dac_kek) continue;
+    AVSEAL_CHECK(load_key(config, std::nullopt));
+  }
+  return {};
 }
 
 Result<std::shared_ptr<const Keys>> Keys::load(const std::vector<KeyConfig>& configs, UnixSeconds now) {

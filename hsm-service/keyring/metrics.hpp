@@ -24,17 +24,44 @@ struct KeyMetrics {
   void discarded(Discard why) { discards[static_cast<std::size_t>(why)]->Increment(); }
 
   prometheus::Counter* requests;
-  prometheus::Histogram* latency;  // seconds, of successful requests
-  std::array<prometheus::Counter*, 4> discards;
+  prometheus::Histogram* latency;                // seconds, of successful requests
+  prometheus::Histogram* verify;                 // seconds
+  std::array<prometheus::Gauge*, 2> waiting;     // by Priority
+  std::array<prometheus::Counter*, 4> discards;  // by Discard
   prometheus::Family<prometheus::Counter>* failures;
   std::string key;
 };
 
-struct WorkerMetrics {
-  WorkerMetrics(prometheus::Registry& registry, const std::string& token, const std::string& socket);
+struct TokenMetrics {
+  TokenMetrics(prometheus::Registry& registry, const std::string& token);
 
+  prometheus::Gauge* breaker_open;  // io threads whose breaker is not closed
+  prometheus::Gauge* drained;
+  prometheus::Counter* probes_passed;
+  prometheus::Counter* probes_failed;
+};
+
+// Attempts with one key on one token.
+struct AttemptMetrics {
+  AttemptMetrics(prometheus::Registry& registry, const std::string& token, const std::string& key);
+
+  void failed(std::uint32_t ckr);
+
+  prometheus::Counter* attempts;
   prometheus::Gauge* in_flight;
+  prometheus::Histogram* queue;  // seconds, here and in the worker
+  prometheus::Histogram* hsm;    // seconds
+  prometheus::Family<prometheus::Counter>* errors;
+  std::string token;
+  std::string key;
+};
+
+// By number, for the names of sockets change with reloads.
+struct WorkerMetrics {
+  WorkerMetrics(prometheus::Registry& registry, const std::string& token, std::size_t number);
+
   prometheus::Gauge* connections;
+  prometheus::Gauge* recoveries;
   prometheus::Counter* losses;  // connections that ended while they were in use
 };
 

@@ -16,6 +16,7 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr auto sweep_interval = 5ms;
+constexpr auto answer_margin = 25ms;  // before the deadline, for the caller to log and answer with the cause
 constexpr std::chrono::milliseconds first_backoff = 5ms;
 constexpr std::chrono::milliseconds longest_backoff = 100ms;
 constexpr std::size_t max_late_uses = 1024;
@@ -33,10 +34,6 @@ bool is_refusal(std::string_view reason) {
 
 }  // namespace
 
-bool Pool::eligible(const Worker& worker, std::size_t key) const {
-  return worker.usable(key) && !tokens_[worker.token()].drained;
-}
-
 Error Pool::why_not(const Request& request) const {
   const auto& name = keys_[request.key].name;
   if (closed_) return errors::unavailable(name, "this node is shutting down");
@@ -48,13 +45,18 @@ Error Pool::why_not(const Request& request) const {
 void Pool::submit(Request& request) {
   const auto now = now_steady();
   PoolKey& key = keys_[request.key];
+  if (request.submitted == Instant{} && !request.only) request.deadline -= answer_margin;
+  request.submitted = now;
   request.answer.reset();
   if (closed_) return deliver(request, errors::unavailable(key.name, "this node is shutting down"));
   if (now >= request.deadline) return deliver(request, errors::deadline(key.name));
   if (Worker* worker = choose(request, now)) return assign(*worker, request, now);
   if (request.only)
     return deliver(request, errors::unavailable(key.name, "the worker is not usable or its window is full"));
-  if (!key.queue.admits(request.priority)) return deliver(request, errors::busy(key.name));
+  if (!key.queue.has_room(request.priority)) return deliver(request, errors::busy(key.name, key.queue.retry_after()));
+  if (now + key.queue.expected_wait(request.priority) >= request.deadline) {
+    return deliver(request, errors::too_late(key.name, key.queue.retry_after()));
+  }
   enqueue(request, false);
 }
 
@@ -76,7 +78,7 @@ Worker* Pool::choose(const Request& request, Instant now) {
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const std::size_t index = candidates[(i + turn_) % candidates.size()];
     Worker& worker = *workers_[index];
-    if (!eligible(worker, request.key) || worker.full() || request.outstanding.has(index)) continue;
+    if (!takes(worker, request.key) || worker.full() || request.outstanding.has(index)) continue;
     const std::tuple rank{request.failed.has(index), worker.suspect(now), worker.outstanding()};
     if (best == nullptr || rank < best_rank) {
       best = &worker;
@@ -87,6 +89,7 @@ Worker* Pool::choose(const Request& request, Instant now) {
 }
 
 void Pool::assign(Worker& worker, Request& request, Instant now) {
+  tokens_[worker.token()].last_used = now;
   auto sent = worker.send(request, now);
   if (!sent) return deliver(request, sent.error());
   arm();
@@ -96,8 +99,9 @@ void Pool::enqueue(Request& request, bool first) {
   if (request.waiting) return;
   request.waiting = true;
   ++waiting_;
-  auto& queue = keys_[request.key].queue;
-  first ? queue.push_front(request) : queue.push_back(request);
+  auto& key = keys_[request.key];
+  key.metrics.waiting[static_cast<std::size_t>(request.priority)]->Increment();
+  first ? key.queue.push_front(request) : key.queue.push_back(request);
   arm();
 }
 
@@ -105,7 +109,9 @@ void Pool::dequeue(Request& request) {
   if (!request.waiting) return;
   request.waiting = false;
   --waiting_;
-  keys_[request.key].queue.erase(request);
+  auto& key = keys_[request.key];
+  key.metrics.waiting[static_cast<std::size_t>(request.priority)]->Decrement();
+  key.queue.erase(request);
 }
 
 // One request of each key in turn, so that no key starves another one on the same token; batch work last.
@@ -149,6 +155,11 @@ void Pool::deliver(Request& request, Result<Answer> answer) {
   }
 }
 
+void Pool::answered(Request& request, Answer answer) {
+  keys_[request.key].queue.answered(now_steady());
+  deliver(request, std::move(answer));
+}
+
 void Pool::failed(Worker& worker, Request& request, const Error& error) {
   PoolKey& key = keys_[request.key];
   if (is_refusal(error.reason)) return deliver(request, errors::refused(key.name, error.detail));
@@ -156,15 +167,15 @@ void Pool::failed(Worker& worker, Request& request, const Error& error) {
   const auto now = now_steady();
   const bool too_fast = error.reason == "rate-exceeded";
   const bool another = std::any_of(key.workers.begin(), key.workers.end(), [&](std::size_t index) {
-    return eligible(*workers_[index], request.key) && !request.failed.has(index);
+    return takes(*workers_[index], request.key) && !request.failed.has(index);
   });
   if (too_fast && !another && request.outstanding.empty()) {
     return deliver(request, errors::refused(key.name, error.detail));
   }
   if (!too_fast) {
     request.last_failure = fmt::format("worker {}: {}: {}", worker.name(), error.reason, error.detail);
-    tokens_[worker.token()].last_error = request.last_failure;
-    worker.failed(now);
+    worker.avoid(now);
+    if (error.reason == "hsm-error") discredit(worker, request.key, error.detail);
   }
   if (request.only) return deliver(request, errors::unavailable(key.name, error.detail));
   if (!another) {
@@ -197,12 +208,6 @@ std::vector<ledger::KeyUse> Pool::take_late_uses() {
   std::vector<ledger::KeyUse> taken(std::make_move_iterator(late_uses_.begin()), std::make_move_iterator(end));
   late_uses_.erase(late_uses_.begin(), end);
   return taken;
-}
-
-void Pool::lost(const Worker& worker, const WorkerLoss& loss) {
-  if (!closed_) tokens_[worker.token()].last_error = fmt::format("worker {}: lost: {}", worker.name(), loss.reason);
-  if (config_.on_worker_lost && !closed_) config_.on_worker_lost(loss);
-  pump();
 }
 
 void Pool::arm() {

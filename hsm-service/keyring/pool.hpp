@@ -1,9 +1,12 @@
 // Requests of one io thread and the workers that may do them: choice, retry elsewhere, deadlines, admission.
 #pragma once
 
+#include <random>
+
 #include <boost/asio/any_io_executor.hpp>
 
 #include "keyring/queue.hpp"
+#include "keyring/token.hpp"
 #include "keyring/worker.hpp"
 
 namespace avseal::keyring {
@@ -20,13 +23,6 @@ struct PoolKey {
   KeyMetrics metrics;
 };
 
-struct PoolToken {
-  std::string name;
-  std::vector<std::size_t> workers;
-  bool drained = false;
-  std::string last_error;
-};
-
 class Pool : public std::enable_shared_from_this<Pool> {
  public:
   // Error "key-configuration".
@@ -40,7 +36,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // `until`.
   static boost::asio::awaitable<Result<void>> wait_until_usable(std::shared_ptr<Pool> pool, Instant until);
 
-  // Gives the request to a worker or queues it. The answer may be there on return; otherwise wait() resumes when it is.
+  // Gives the request to a worker or queues it. The answer may be there on return; otherwise wait() resumes when it is,
+  // a little before the request's deadline at the latest.
   void submit(Request& request);
   boost::asio::awaitable<void> wait(Request& request);
 
@@ -48,6 +45,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   [[nodiscard]] std::optional<std::size_t> primary_kek() const;
   [[nodiscard]] PoolKey& key(std::size_t index) { return keys_[index]; }
   [[nodiscard]] std::size_t key_count() const { return keys_.size(); }
+  [[nodiscard]] PoolToken& token(std::size_t index) { return tokens_[index]; }
   [[nodiscard]] Worker& worker(std::size_t index) { return *workers_[index]; }
   [[nodiscard]] KeyStatus status(std::size_t key) const;
   [[nodiscard]] std::vector<TokenStatus> tokens() const;
@@ -58,12 +56,18 @@ class Pool : public std::enable_shared_from_this<Pool> {
   [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses();
   [[nodiscard]] std::chrono::milliseconds attempt_limit() const { return config_.attempt_limit; }
 
+  // What the breaker of the worker's token goes by: a good answer; a failed, late or false one.
+  void credit(const Worker& worker);
+  void discredit(const Worker& worker, std::size_t key, std::string_view why);
+
   // From the workers.
-  void connected();
-  void answered(Request& request, Answer answer) { deliver(request, std::move(answer)); }
+  void connected(const Worker& worker, tokend::TokenInfo token);
+  void unreachable(const Worker& worker, const std::string& why);
+  void answered(Request& request, Answer answer);
   void failed(Worker& worker, Request& request, const Error& error);
   void retry(Request& request, Discard why);
   void expired(Request& request);
+  void was_late(const Worker& worker, std::size_t key);  // once per sweep
   void late(ledger::KeyUse use);
   void lost(const Worker& worker, const WorkerLoss& loss);
   void pump();
@@ -73,6 +77,16 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Result<void> add_workers(prometheus::Registry& registry);
   Result<void> add_key(const KeyConfig& config, const Keys& keys, prometheus::Registry& registry);
   [[nodiscard]] bool eligible(const Worker& worker, std::size_t key) const;
+  [[nodiscard]] bool takes(const Worker& worker, std::size_t key) const;
+  [[nodiscard]] bool has_worker(const PoolToken& token) const;
+  void note_failure(PoolToken& token, const Worker& worker, std::size_t key, std::string_view why, bool opened);
+  void tripped(PoolToken& token, std::string_view why);
+  void recovered(PoolToken& token);
+  void redraw_idle_limit(PoolToken& token);
+  [[nodiscard]] Instant next_probe(const PoolToken& token) const;
+  static boost::asio::awaitable<void> watch(std::shared_ptr<Pool> pool, std::size_t token);
+  static boost::asio::awaitable<void> probe(std::shared_ptr<Pool> pool, std::size_t token);
+  std::optional<std::pair<std::size_t, std::size_t>> probe_target(PoolToken& token, Instant now);  // worker, key
   Worker* choose(const Request& request, Instant now);
   void assign(Worker& worker, Request& request, Instant now);
   bool assign_next(PoolKey& key, Priority priority, Instant now);
@@ -98,6 +112,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   std::size_t waiting_ = 0;
   std::vector<ledger::KeyUse> late_uses_;
   std::size_t turn_ = 0;  // where the choice among equals begins
+  std::minstd_rand random_{std::random_device{}()};
 };
 
 }  // namespace avseal::keyring

@@ -1,4 +1,4 @@
-// The pool's life and what it tells: creation, waiting until it is usable, status, drain. Requests: pool.cpp.
+// The pool's life: creation, waiting until it is usable, end. Requests: pool.cpp; tokens: pool_tokens.cpp.
 #include <algorithm>
 
 #include <boost/asio/as_tuple.hpp>
@@ -6,7 +6,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "keyring/errors.hpp"
 #include "keyring/pool.hpp"
@@ -18,7 +17,6 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr std::size_t max_window = 4096;
-constexpr std::string_view drained_why = "the token is drained by an operator";
 
 }  // namespace
 
@@ -77,7 +75,10 @@ Result<void> Pool::add_key(const KeyConfig& config, const Keys& keys, prometheus
 
 Result<void> Pool::add_workers(prometheus::Registry& registry) {
   for (const auto& config : config_.tokens) {
-    auto& token = tokens_.emplace_back(PoolToken{config.name, {}, config.drained, {}});
+    auto& token = tokens_.emplace_back(
+        PoolToken{config.name, config.drained, asio::steady_timer(executor_), TokenMetrics(registry, config.name), {}});
+    token.metrics.drained->Set(token.drained ? 1 : 0);
+    for (const auto& key : keys_) token.keys.emplace_back(registry, token.name, key.name);
     for (const auto& socket : config.sockets) {
       if (workers_.size() == max_workers) {
         return errors::key_configuration(fmt::format("more than {} workers are configured", max_workers));
@@ -87,9 +88,9 @@ Result<void> Pool::add_workers(prometheus::Registry& registry) {
             fmt::format("socket path {} of token '{}' is longer than 107 bytes", socket.string(), token.name));
       }
       token.workers.push_back(workers_.size());
-      workers_.push_back(std::make_unique<Worker>(*this, workers_.size(),
-                                                  WorkerAddress{tokens_.size() - 1, token.name, socket}, config_.window,
-                                                  executor_, registry));
+      workers_.push_back(std::make_unique<Worker>(
+          *this, workers_.size(), WorkerAddress{tokens_.size() - 1, token.name, token.workers.size(), socket},
+          config_.window, executor_, registry));
     }
   }
   return {};
@@ -97,12 +98,19 @@ Result<void> Pool::add_workers(prometheus::Registry& registry) {
 
 void Pool::start() {
   for (const auto& worker : workers_) asio::co_spawn(executor_, worker->run(shared_from_this()), asio::detached);
+  for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    asio::co_spawn(executor_, watch(shared_from_this(), i), asio::detached);
+  }
 }
 
 void Pool::close() {
   if (closed_) return;
   closed_ = true;
   for (const auto& worker : workers_) worker->close();
+  for (auto& token : tokens_) {
+    token.probe_timer.cancel();
+    if (!token.breaker.closed()) token.metrics.breaker_open->Decrement();
+  }
   for (auto& key : keys_) {
     fail_waiting(key, [](const Request&) { return true; });
   }
@@ -128,11 +136,6 @@ asio::awaitable<Result<void>> Pool::wait_until_usable(std::shared_ptr<Pool> pool
   co_return errors::unavailable("", "closed while starting");
 }
 
-void Pool::connected() {
-  changed_.cancel();
-  pump();
-}
-
 std::optional<std::size_t> Pool::find(std::string_view name) const {
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     if (keys_[i].name == name) return i;
@@ -150,71 +153,6 @@ std::optional<std::size_t> Pool::primary_kek() const {
 bool Pool::idle() const {
   const auto in_flight = [](const auto& worker) { return worker->outstanding() > 0; };
   return waiting_ == 0 && std::none_of(workers_.begin(), workers_.end(), in_flight);
-}
-
-std::string Pool::why_not(const Worker& worker, std::size_t key) const {
-  return tokens_[worker.token()].drained ? std::string(drained_why) : worker.why_not(key);
-}
-
-bool Pool::has_usable_worker(std::size_t key) const {
-  const auto& candidates = keys_[key].workers;
-  return std::any_of(candidates.begin(), candidates.end(),
-                     [&](std::size_t index) { return eligible(*workers_[index], key); });
-}
-
-KeyStatus Pool::status(std::size_t index) const {
-  const PoolKey& key = keys_[index];
-  KeyStatus status{key.name, key.kind, has_usable_worker(index), {}};
-  for (const auto worker : key.workers) {
-    const auto why = why_not(*workers_[worker], index);
-    if (why.empty()) continue;
-    if (!status.why_not.empty()) status.why_not += "; ";
-    status.why_not += fmt::format("worker {}: {}", workers_[worker]->name(), why);
-  }
-  if (key.workers.empty()) status.why_not = "no token with a worker holds it";
-  return status;
-}
-
-std::vector<TokenStatus> Pool::tokens() const {
-  std::vector<TokenStatus> all;
-  for (const auto& token : tokens_) {
-    TokenStatus status;
-    status.name = token.name;
-    status.drained = token.drained;
-    status.last_error = token.last_error;
-    for (const auto index : token.workers) {
-      status.workers.push_back(workers_[index]->status());
-      status.connected = status.connected || status.workers.back().connected;
-      status.in_flight += status.workers.back().in_flight;
-    }
-    all.push_back(std::move(status));
-  }
-  return all;
-}
-
-Result<void> Pool::set_drained(std::string_view name, bool drained) {
-  const auto token =
-      std::find_if(tokens_.begin(), tokens_.end(), [&](const PoolToken& candidate) { return candidate.name == name; });
-  if (token == tokens_.end()) return errors::token_unknown(name);
-  if (token->drained == drained) return {};
-  token->drained = drained;
-  for (std::size_t i = 0; drained && i < keys_.size(); ++i) {
-    const auto on_it = [&](std::size_t worker) { return &tokens_[workers_[worker]->token()] == &*token; };
-    const PoolKey& key = keys_[i];
-    if (!key.primary || std::none_of(key.workers.begin(), key.workers.end(), on_it) || has_usable_worker(i)) continue;
-    token->drained = false;
-    return errors::token_last_replica(name, key.name);
-  }
-  spdlog::warn("token {} {}", name, drained ? "is drained: it gets no new work" : "takes work again");
-  pump();
-  return {};
-}
-
-void Pool::keep_drained(const Pool& earlier) {
-  for (auto& token : tokens_) {
-    const auto same = [&](const PoolToken& other) { return other.name == token.name && other.drained; };
-    token.drained = token.drained || std::any_of(earlier.tokens_.begin(), earlier.tokens_.end(), same);
-  }
 }
 
 }  // namespace avseal::keyring

@@ -51,6 +51,7 @@ struct Request {
   Priority priority = Priority::live;
   std::optional<std::size_t> only;  // this worker and no other, one attempt (probes)
 
+  Instant submitted;
   WorkerSet outstanding;                 // workers that have an attempt of it
   WorkerSet failed;                      // workers that failed it, avoided from then on
   bool waiting = false;                  // in its key's queue

@@ -36,7 +36,7 @@ Worker::Worker(Pool& pool, std::size_t index, WorkerAddress address, std::size_t
       address_(std::move(address)),
       socket_(executor),
       timer_(executor),
-      metrics_(registry, address_.token, address_.socket.string()),
+      metrics_(registry, address_.token, address_.number),
       why_not_(pool.key_count()),
       last_sequence_(pool.key_count()),
       entries_(window) {
@@ -52,7 +52,8 @@ std::string Worker::why_not(std::size_t key) const {
 }
 
 WorkerStatus Worker::status() const {
-  return {address_.socket.string(), instance_ ? *instance_ : std::string(), ready_, outstanding(), problem_};
+  return {
+      address_.socket.string(), instance_ ? *instance_ : std::string(), ready_, outstanding(), recoveries_, problem_};
 }
 
 asio::awaitable<void> Worker::run(std::shared_ptr<Pool> keep) {
@@ -63,9 +64,8 @@ asio::awaitable<void> Worker::run(std::shared_ptr<Pool> keep) {
       pause = first_reconnect;
       const Error why = co_await serve();
       lost(why);
-    } else if (!closed_ && problem_ != connected.error().detail) {
-      problem_ = connected.error().detail;
-      spdlog::warn("HSM worker {} cannot be used: {}", name(), problem_);
+    } else if (!closed_) {
+      unreachable(connected.error());
     }
     close_socket();
     if (closed_) break;
@@ -73,6 +73,14 @@ asio::awaitable<void> Worker::run(std::shared_ptr<Pool> keep) {
     co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
     pause = std::min(pause * 2, longest_reconnect);
   }
+}
+
+void Worker::unreachable(const Error& why) {
+  if (problem_ != why.detail) {
+    problem_ = why.detail;
+    spdlog::warn("HSM worker {} cannot be used: {}", name(), problem_);
+  }
+  pool_.unreachable(*this, problem_);
 }
 
 void Worker::close() {
@@ -159,10 +167,11 @@ void Worker::accept(tokend::ServerHello hello) {
   distrusted_ = false;
   avoid_until_ = {};
   avoid_for_ = {};
+  recoveries_ = 0;
   ready_ = true;
   metrics_.connections->Increment();
   spdlog::info("HSM worker {} connected, instance {}", name(), *instance_);
-  pool_.connected();
+  pool_.connected(*this, std::move(hello.token));
 }
 
 asio::awaitable<Error> Worker::serve() {
@@ -195,9 +204,12 @@ Result<void> Worker::take_reply(ByteView body) {
   Entry& entry = entries_[slot];
   Request* request = entry.request;
   const std::size_t key = entry.key;
+  const Instant sent = entry.sent;
   std::string digest = std::move(entry.digest);
   release(entry);
+  auto& metrics = attempt_metrics(key);
   if (!reply.value) {
+    metrics.failed(reply.ckr);
     if (request != nullptr) {
       request->outstanding.remove(index_);
       request->failed.add(index_);
@@ -208,7 +220,13 @@ Result<void> Worker::take_reply(ByteView body) {
   last_sequence_[key] = std::max(last_sequence_[key], reply.sequence);
   avoid_for_ = {};
   avoid_until_ = {};
+  metrics.hsm->Observe(reply.hsm_us * 1e-6);
+  if (reply.recoveries != recoveries_) {
+    recoveries_ = reply.recoveries;
+    metrics_.recoveries->Set(recoveries_);
+  }
   if (request != nullptr) {
+    metrics.queue->Observe(std::chrono::duration<double>(sent - request->submitted).count() + reply.queue_us * 1e-6);
     request->outstanding.remove(index_);
     pool_.answered(*request, Answer{std::move(*reply.value), reply.sequence, instance_, index_});
     return {};
@@ -228,16 +246,18 @@ Result<void> Worker::send(Request& request, Instant now) {
   free_.pop_back();
   entries_[slot] = Entry{id, &request, request.key, now, false, {}};
   request.outstanding.add(index_);
-  metrics_.in_flight->Increment();
+  auto& metrics = attempt_metrics(request.key);
+  metrics.attempts->Increment();
+  metrics.in_flight->Increment();
   schedule_flush();
   return {};
 }
 
 void Worker::release(Entry& entry) {
   if (entry.overdue) --overdue_;
+  attempt_metrics(entry.key).in_flight->Decrement();
   free_.push_back(static_cast<std::uint16_t>(&entry - entries_.data()));
   entry = Entry{};
-  metrics_.in_flight->Decrement();
 }
 
 void Worker::forget(const Request& request) {
@@ -251,17 +271,24 @@ void Worker::forget(const Request& request) {
 }
 
 void Worker::sweep(Instant now, std::chrono::milliseconds attempt_limit) {
+  std::optional<std::size_t> late;  // the key of one
   for (auto& entry : entries_) {
     if (entry.id == 0) continue;
     if (entry.request != nullptr && now >= entry.request->deadline) pool_.expired(*entry.request);
     if (entry.overdue || now - entry.sent < attempt_limit) continue;
     entry.overdue = true;
     ++overdue_;
+    late = entry.key;
     if (entry.request != nullptr) pool_.retry(*entry.request, Discard::late);
   }
+  if (late) pool_.was_late(*this, *late);
 }
 
-void Worker::failed(Instant now) {
+AttemptMetrics& Worker::attempt_metrics(std::size_t key) {
+  return pool_.token(address_.token_index).keys[key];
+}
+
+void Worker::avoid(Instant now) {
   avoid_for_ = std::clamp(avoid_for_ * 2, shortest_avoidance, longest_avoidance);
   avoid_until_ = now + avoid_for_;
 }

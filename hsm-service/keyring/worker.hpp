@@ -18,6 +18,7 @@ class Pool;
 struct WorkerAddress {
   std::size_t token_index;
   std::string token;
+  std::size_t number;  // of the token's, from 1
   std::filesystem::path socket;
 };
 
@@ -36,8 +37,9 @@ class Worker {
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] bool full() const { return free_.empty(); }
   [[nodiscard]] std::size_t outstanding() const { return entries_.size() - free_.size(); }
+  [[nodiscard]] bool owes() const { return overdue_ > 0; }
   // It owes an overdue answer or failed a request just now: used only if no other worker has the key.
-  [[nodiscard]] bool suspect(Instant now) const { return overdue_ > 0 || now < avoid_until_; }
+  [[nodiscard]] bool suspect(Instant now) const { return owes() || now < avoid_until_; }
   // Gave a signature that did not verify, so each of its signatures is verified until it is replaced.
   [[nodiscard]] bool distrusted() const { return distrusted_; }
   // Empty, or why it does not do this key's work now.
@@ -52,7 +54,7 @@ class Worker {
   void forget(const Request& request);
   // Marks attempts that outlived the limit and gives their requests back to the pool.
   void sweep(Instant now, std::chrono::milliseconds attempt_limit);
-  void failed(Instant now);  // an HSM error: avoided for a while, longer each time in a row
+  void avoid(Instant now);  // it failed a request: avoided for a while, longer each time in a row
   void distrust() { distrusted_ = true; }
 
  private:
@@ -71,9 +73,11 @@ class Worker {
   Result<void> dispatch();
   Result<void> take_reply(ByteView body);
   void accept(tokend::ServerHello hello);
+  void unreachable(const Error& why);
   void lost(const Error& why);
   void schedule_flush();
   void flush();
+  AttemptMetrics& attempt_metrics(std::size_t key);
   void release(Entry& entry);
   void close_socket();
 
@@ -88,6 +92,7 @@ class Worker {
   bool ready_ = false;
   std::uint64_t epoch_ = 0;  // counts connections; handlers of an earlier one do nothing
   std::string problem_ = "not connected yet";
+  std::uint32_t recoveries_ = 0;
   std::shared_ptr<const std::string> instance_;
   std::vector<std::string> why_not_;          // by key; empty: usable
   std::vector<std::uint64_t> last_sequence_;  // by key

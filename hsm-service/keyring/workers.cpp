@@ -1,267 +1,62 @@
 #include "keyring/workers.hpp"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <csignal>
-#include <cstring>
-#include <fcntl.h>
+#include <fstream>
 #include <future>
-#include <poll.h>
-#include <spawn.h>
-#include <string_view>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "keyring/errors.hpp"
+#include "keyring/worker_process.hpp"
 
 namespace avseal::keyring {
 namespace {
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-constexpr auto respawn_delay = 50ms;
-constexpr auto ready_poll = 20ms;
-constexpr int permanent_exit = 2;
-constexpr std::size_t max_line = 4096;
-
-// posix_spawn's two argument objects.
-struct SpawnArguments {
-  SpawnArguments() {
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-  }
-  SpawnArguments(const SpawnArguments&) = delete;
-  SpawnArguments& operator=(const SpawnArguments&) = delete;
-  ~SpawnArguments() {
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-  }
-  posix_spawn_file_actions_t actions{};
-  posix_spawnattr_t attributes{};
-};
-
-struct Spawned {
-  pid_t pid;
-  int pidfd;
-  int output;  // read end of its stdout and stderr
-};
-
-// What the service manager told this process alone is not for its children.
-std::vector<char*> environment_of_child() {
-  std::vector<char*> kept;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    const std::string_view text(*variable);
-    const bool ours =
-        text.starts_with("NOTIFY_SOCKET=") || text.starts_with("WATCHDOG_") || text.starts_with("LISTEN_");
-    if (!ours) kept.push_back(*variable);
-  }
-  kept.push_back(nullptr);
-  return kept;
-}
-
-// Nothing of this process goes to the child but the environment: no descriptor, no blocked or ignored signal.
-Result<Spawned> spawn(const std::filesystem::path& program, const std::vector<std::string>& arguments) {
-  const auto failed = [&](int error) {
-    return errors::workers_start(fmt::format("starting {} failed: {}", program.string(), std::strerror(error)));
-  };
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) return failed(errno);
-  SpawnArguments with;
-  posix_spawn_file_actions_addopen(&with.actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&with.actions, ends[1], 1);
-  posix_spawn_file_actions_adddup2(&with.actions, ends[1], 2);
-  posix_spawn_file_actions_addclosefrom_np(&with.actions, 3);
-  sigset_t none{};
-  sigset_t all{};
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&with.attributes, &none);
-  posix_spawnattr_setsigdefault(&with.attributes, &all);
-  posix_spawnattr_setpgroup(&with.attributes, 0);
-  posix_spawnattr_setflags(&with.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<char*> argv;
-  std::vector<std::string> copies = arguments;
-  for (auto& argument : copies) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  std::vector<char*> environment = environment_of_child();
-  pid_t pid = -1;
-  const int error =
-      posix_spawn(&pid, program.c_str(), &with.actions, &with.attributes, argv.data(), environment.data());
-  ::close(ends[1]);
-  if (error != 0) {
-    ::close(ends[0]);
-    return failed(error);
-  }
-  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));  // close-on-exec by itself
-  if (pidfd < 0) {
-    const int why = errno;
-    ::close(ends[0]);
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    return failed(why);
-  }
-  return Spawned{pid, pidfd, ends[0]};
-}
-
-std::string describe_exit(int status) {
-  if (WIFSIGNALED(status)) return fmt::format("ended by signal {}", WTERMSIG(status));
-  return fmt::format("ended with exit code {}", WEXITSTATUS(status));
+std::string read_all(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 }  // namespace
 
-struct Workers::Child {
-  Child(const WorkersConfig& config, const SpawnedToken& token, unsigned number, asio::io_context& context)
-      : name(fmt::format("{}-{}", token.name, number)),
-        socket(config.socket_directory / (name + ".sock")),
-        program(config.program),
-        arguments{config.program.string(), "--config",         token.config_file.string(), "--socket",
-                  socket.string(),         "--die-with-parent"},
-        ready_within(config.start_limit),
-        log(config.log),
-        timer(context),
-        output(context),
-        pidfd(context) {}
-
-  void tell(std::string_view line) {
-    last_line = line;
-    if (log) {
-      log(name, line);
-    } else {
-      spdlog::info("{}: {}", name, line);
-    }
-  }
-
-  // Waits for its end, kills it at `until`.
-  void reap(steady_clock::time_point until) {
-    const pid_t ending = pid.exchange(-1);
-    if (ending <= 0) return;
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - steady_clock::now()).count();
-    pollfd ended{pidfd.native_handle(), POLLIN, 0};
-    if (::poll(&ended, 1, static_cast<int>(std::max<std::int64_t>(left, 0))) <= 0) ::kill(ending, SIGKILL);
-    ::waitpid(ending, nullptr, 0);
-    boost::system::error_code ignored;
-    output.close(ignored);
-    pidfd.close(ignored);
-  }
-
-  std::string name;
-  std::filesystem::path socket;
-  std::filesystem::path program;
-  std::vector<std::string> arguments;
-  std::chrono::milliseconds ready_within;
-  std::function<void(std::string_view, std::string_view)> log;
-  asio::steady_timer timer;
-  asio::posix::stream_descriptor output;
-  asio::posix::stream_descriptor pidfd;
-  std::atomic<pid_t> pid{-1};  // -1: none to be waited for; pids() reads it elsewhere
-  bool stopping = false;
-  bool permanent = false;  // ended for good
-  std::string last_line;
+struct Workers::Group {
+  SpawnedToken token;
+  std::string configuration;  // the file's text when the group was made
+  std::vector<std::shared_ptr<WorkerProcess>> workers;
+  bool adopted = false;
 };
 
-namespace {
-
-// Passes on lines until the other end is closed, which a worker's end does.
-template <class Child>
-asio::awaitable<void> pass_lines(std::shared_ptr<Child> child) {
-  std::string line;
-  std::array<char, 4096> chunk{};
-  for (;;) {
-    const auto [ec, size] =
-        co_await child->output.async_read_some(asio::buffer(chunk), asio::as_tuple(asio::use_awaitable));
-    if (ec) break;
-    for (const char c : std::string_view(chunk.data(), size)) {
-      if (c != '\n') line.push_back(c);
-      if (line.empty() || (c != '\n' && line.size() < max_line)) continue;
-      child->tell(line);
-      line.clear();
+asio::awaitable<Result<std::vector<AbsentToken>>> Workers::start_groups(Groups groups) {
+  std::vector<AbsentToken> absent;
+  for (const auto& group : groups) {
+    AVSEAL_CO_CHECK(group->workers.front()->begin());
+  }
+  for (const auto& group : groups) {
+    const auto& first = group->workers.front();
+    auto ready = co_await WorkerProcess::wait_until_ready(first);
+    if (!ready && !group->adopted) co_return ready.error();
+    if (!ready || !*ready) absent.push_back({group->token.name, first->why_absent()});
+    for (const auto& worker : group->workers) {
+      AVSEAL_CO_CHECK(worker->begin());
     }
   }
-  if (!line.empty()) child->tell(line);
-}
-
-// True when a worker behind the socket speaks: its hello comes at once.
-asio::awaitable<bool> answers(std::filesystem::path path, steady_clock::time_point until) {
-  const auto executor = co_await asio::this_coro::executor;
-  asio::local::stream_protocol::socket socket(executor);
-  asio::steady_timer limit(executor, std::min(until, steady_clock::now() + 1s));
-  limit.async_wait([&socket](boost::system::error_code ec) {
-    boost::system::error_code ignored;
-    if (!ec) socket.close(ignored);
-  });
-  const asio::local::stream_protocol::endpoint endpoint(path.string());
-  const auto [connect_ec] = co_await socket.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-  if (connect_ec) co_return false;
-  std::array<char, 4> first{};
-  const auto [ec, size] = co_await asio::async_read(socket, asio::buffer(first), asio::as_tuple(asio::use_awaitable));
-  co_return !ec && size == first.size();
-}
-
-}  // namespace
-
-asio::awaitable<void> Workers::supervise(std::shared_ptr<Child> child) {
-  while (!child->stopping) {
-    auto spawned = spawn(child->program, child->arguments);
-    if (!spawned) {
-      child->tell(spawned.error().detail);
-      child->permanent = true;
-      co_return;
+  for (const auto& group : groups) {
+    const auto& last = group->workers.back();  // they all have started since
+    const auto is_it = [&](const AbsentToken& token) { return token.name == group->token.name; };
+    if (last == group->workers.front() || std::any_of(absent.begin(), absent.end(), is_it)) continue;
+    for (const auto& worker : group->workers) {
+      auto ready = co_await WorkerProcess::wait_until_ready(worker);
+      if (!ready && !group->adopted) co_return ready.error();
     }
-    child->pid = spawned->pid;
-    child->output.assign(spawned->output);
-    child->pidfd.assign(spawned->pidfd);
-    co_await pass_lines(child);
-    if (child->stopping) co_return;  // stop() waited for it
-    co_await child->pidfd.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
-    if (child->stopping) co_return;
-    child->output.close();
-    child->pidfd.close();
-    int status = 0;
-    ::waitpid(child->pid.exchange(-1), &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == permanent_exit) {
-      child->permanent = true;
-      spdlog::error("HSM worker {} ended for good: {}", child->name, child->last_line);
-      co_return;
-    }
-    spdlog::warn("HSM worker {} {}; it is started again", child->name, describe_exit(status));
-    child->timer.expires_after(respawn_delay);
-    co_await child->timer.async_wait(asio::as_tuple(asio::use_awaitable));
   }
-}
-
-asio::awaitable<Result<void>> Workers::wait_until_ready(std::shared_ptr<Child> child) {
-  asio::steady_timer timer(child->timer.get_executor());
-  const auto until = steady_clock::now() + child->ready_within;
-  for (;;) {
-    if (child->permanent) co_return errors::workers_start(child->last_line);
-    const bool ready = co_await answers(child->socket, until);
-    if (ready) co_return Result<void>{};
-    if (steady_clock::now() >= until) {
-      const std::string last = child->last_line.empty() ? "it said nothing" : child->last_line;
-      co_return errors::workers_start(
-          fmt::format("its socket {} does not answer; its last line was: {}", child->socket.string(), last));
-    }
-    timer.expires_after(ready_poll);
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-  }
+  co_return absent;
 }
 
 Workers::Workers(WorkersConfig config, asio::io_context& context) : config_(std::move(config)), context_(context) {
@@ -269,87 +64,129 @@ Workers::Workers(WorkersConfig config, asio::io_context& context) : config_(std:
     std::error_code ignored;
     config_.program = std::filesystem::read_symlink("/proc/self/exe", ignored).replace_filename("avseal-tokend");
   }
-  for (const auto& token : config_.tokens) {
-    auto& children = tokens_.emplace_back();
-    for (unsigned i = 1; i <= token.count; ++i) {
-      children.push_back(std::make_shared<Child>(config_, token, i, context_));
-    }
-  }
 }
 
 Result<std::unique_ptr<Workers>> Workers::start(WorkersConfig config, asio::io_context& context) {
   auto workers = std::unique_ptr<Workers>(new Workers(std::move(config), context));
-  auto started = asio::co_spawn(context, workers->start_all(), asio::use_future).get();
-  if (!started) return started.error();
+  for (const auto& token : workers->config_.tokens) workers->running_.push_back(workers->make_group(token, 0));
+  AVSEAL_CHECK(workers->start_all(workers->running_));
+  for (const auto& group : workers->running_) group->adopted = true;
   return workers;
 }
 
-asio::awaitable<Result<void>> Workers::start_all() {
-  for (const auto& children : tokens_) {
-    auto started = co_await start_token(children);
-    if (!started) co_return started.error();
+Workers::GroupPtr Workers::make_group(const SpawnedToken& token, unsigned reload) const {
+  auto group = std::make_shared<Group>();
+  group->token = token;
+  group->configuration = read_all(token.config_file);
+  for (unsigned i = 1; i <= token.count; ++i) {
+    auto name = reload == 0 ? fmt::format("{}-{}", token.name, i) : fmt::format("{}-{}.{}", token.name, i, reload);
+    group->workers.push_back(std::make_shared<WorkerProcess>(config_, token, std::move(name), context_));
   }
-  co_return Result<void>{};
+  return group;
 }
 
-asio::awaitable<Result<void>> Workers::start_token(std::span<const std::shared_ptr<Child>> workers) {
-  for (const auto& child : workers) {
-    if (child->socket.native().size() >= 108) {  // sun_path
-      co_return errors::workers_start(fmt::format("socket path {} is longer than 107 bytes", child->socket.string()));
-    }
-    std::error_code ignored;
-    std::filesystem::remove(child->socket, ignored);  // of a worker that was killed
-    asio::co_spawn(context_, supervise(child), asio::detached);
-    if (child != workers.front()) continue;
-    auto first = co_await wait_until_ready(child);
-    if (!first) co_return first.error();
+Result<void> Workers::start_all(const Groups& groups) {
+  auto absent = asio::co_spawn(context_, start_groups(groups), asio::use_future).get();
+  if (!absent) return absent.error();
+  absent_ = std::move(*absent);
+  return {};
+}
+
+Result<void> Workers::prepare(std::vector<SpawnedToken> tokens) {
+  ++reloads_;
+  next_.clear();
+  for (const auto& token : tokens) {
+    const auto same = std::find_if(running_.begin(), running_.end(), [&](const GroupPtr& group) {
+      return group->token.name == token.name && group->token.config_file == token.config_file &&
+             group->token.count == token.count && group->configuration == read_all(token.config_file);
+    });
+    next_.push_back(same == running_.end() ? make_group(token, reloads_) : *same);
   }
-  for (const auto& child : workers) {
-    auto ready = co_await wait_until_ready(child);
-    if (!ready) co_return ready.error();
+  prepared_ = true;
+  const auto started = start_all(next_);
+  if (!started) abandon();
+  return started;
+}
+
+void Workers::adopt() {
+  const auto earlier = std::exchange(running_, std::exchange(next_, {}));
+  prepared_ = false;
+  for (const auto& group : running_) group->adopted = true;
+  Groups replaced;
+  for (const auto& group : earlier) {
+    if (std::find(running_.begin(), running_.end(), group) == running_.end()) replaced.push_back(group);
   }
-  co_return Result<void>{};
+  stop(replaced);
+}
+
+void Workers::abandon() {
+  prepared_ = false;
+  auto unused = std::exchange(next_, {});
+  std::erase_if(unused, [](const GroupPtr& group) { return group->adopted; });
+  stop(unused);
 }
 
 Workers::~Workers() {
-  if (context_.stopped()) {
-    stop();
-  } else {
-    asio::post(context_, std::packaged_task<void()>([this] { stop(); })).get();
-  }
+  abandon();
+  stop(running_);
 }
 
-void Workers::stop() {
-  for (const auto& children : tokens_) {
-    for (const auto& child : children) {
-      child->stopping = true;
-      child->timer.cancel();
-      if (child->pid > 0) ::kill(child->pid, SIGTERM);
+void Workers::stop(const Groups& groups) {
+  const auto stop_now = [&] {
+    const auto until = steady_clock::now() + config_.stop_limit;
+    for (const auto& group : groups) {
+      for (const auto& worker : group->workers) worker->ask_to_stop();
     }
-  }
-  const auto until = steady_clock::now() + config_.stop_limit;
-  for (const auto& children : tokens_) {
-    for (const auto& child : children) child->reap(until);
+    for (const auto& group : groups) {
+      for (const auto& worker : group->workers) worker->reap(until);
+    }
+  };
+  if (groups.empty()) return;
+  if (context_.stopped()) {
+    stop_now();
+  } else {
+    asio::post(context_, std::packaged_task<void()>(stop_now)).get();
   }
 }
 
 std::vector<std::filesystem::path> Workers::sockets(std::string_view token) const {
   std::vector<std::filesystem::path> paths;
-  for (std::size_t i = 0; i < tokens_.size(); ++i) {
-    if (config_.tokens[i].name != token) continue;
-    for (const auto& child : tokens_[i]) paths.push_back(child->socket);
+  for (const auto& group : prepared_ ? next_ : running_) {
+    if (group->token.name != token) continue;
+    for (const auto& worker : group->workers) paths.push_back(worker->socket());
   }
   return paths;
 }
 
+void Workers::add_sockets(std::vector<TokenConfig>& tokens) const {
+  for (auto& token : tokens) {
+    auto spawned = sockets(token.name);
+    if (!spawned.empty()) token.sockets = std::move(spawned);
+  }
+}
+
 std::vector<pid_t> Workers::pids() const {
   std::vector<pid_t> running;
-  for (const auto& children : tokens_) {
-    for (const auto& child : children) {
-      if (const pid_t pid = child->pid; pid > 0) running.push_back(pid);
+  for (const auto& group : running_) {
+    for (const auto& worker : group->workers) {
+      if (const pid_t pid = worker->pid(); pid > 0) running.push_back(pid);
     }
   }
   return running;
+}
+
+Result<void> check_replicas(const std::vector<KeyConfig>& keys, const std::vector<AbsentToken>& absent) {
+  const auto find = [&](const std::string& token) {
+    return std::find_if(absent.begin(), absent.end(), [&](const AbsentToken& one) { return one.name == token; });
+  };
+  for (const auto& key : keys) {
+    const auto is_absent = [&](const std::string& token) { return find(token) != absent.end(); };
+    if (!key.primary || !std::all_of(key.tokens.begin(), key.tokens.end(), is_absent)) continue;
+    const auto token = find(key.tokens.front());
+    return errors::workers_start(
+        fmt::format("key '{}' is on no token that is there; token {}: {}", key.name, token->name, token->why));
+  }
+  return {};
 }
 
 }  // namespace avseal::keyring

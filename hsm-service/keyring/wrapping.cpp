@@ -29,6 +29,7 @@ asio::awaitable<Result<Answer>> ask(std::shared_ptr<Pool> pool, tokend::FrameTyp
   pool->submit(request);
   if (!request.answer) co_await pool->wait(request);
   if (*request.answer) {
+    pool->credit(pool->worker((*request.answer)->worker));
     metrics.answered_since(start);
   } else {
     metrics.failed(request.answer->error().reason);

@@ -68,42 +68,6 @@ std::string text_of(const Result<Bytes>& value) {
   return value ? std::string(as_text(*value)) : std::string();
 }
 
-KeyDescription describe(Session& session, CK_OBJECT_HANDLE object) {
-  KeyDescription key;
-  key.handle = object;
-  key.label = text_of(session.attribute(object, CKA_LABEL));
-  if (const auto id = session.attribute(object, CKA_ID)) key.id = *id;
-  key.sensitive = session.flag(object, CKA_SENSITIVE);
-  key.extractable = session.flag(object, CKA_EXTRACTABLE);
-  key.always_sensitive = session.flag(object, CKA_ALWAYS_SENSITIVE);
-  key.never_extractable = session.flag(object, CKA_NEVER_EXTRACTABLE);
-  key.local = session.flag(object, CKA_LOCAL);
-  key.modifiable = session.flag(object, CKA_MODIFIABLE);
-  constexpr std::array<std::pair<CK_ATTRIBUTE_TYPE, const char*>, 8> uses = {{{CKA_SIGN, "sign"},
-                                                                              {CKA_SIGN_RECOVER, "sign-recover"},
-                                                                              {CKA_VERIFY, "verify"},
-                                                                              {CKA_ENCRYPT, "encrypt"},
-                                                                              {CKA_DECRYPT, "decrypt"},
-                                                                              {CKA_WRAP, "wrap"},
-                                                                              {CKA_UNWRAP, "unwrap"},
-                                                                              {CKA_DERIVE, "derive"}}};
-  for (const auto& [type, name] : uses) {
-    if (session.flag(object, type).value_or(false)) key.usage.emplace_back(name);
-  }
-  const auto type = session.number(object, CKA_KEY_TYPE);
-  key.type = type ? "type " + std::to_string(*type) : "type unknown";
-  if (type && *type == CKK_EC) {
-    if (auto public_key = read_public_key(session, object)) {
-      key.type = public_key->algorithm() == tokens::Algorithm::es256 ? "EC P-256" : "EC P-384";
-      key.public_key = std::move(*public_key);
-    }
-  } else if (type && *type == CKK_AES) {
-    const auto size = session.number(object, CKA_VALUE_LEN);
-    key.type = size ? "AES-" + std::to_string(*size * 8) : "AES";
-  }
-  return key;
-}
-
 }  // namespace
 
 Result<CK_OBJECT_HANDLE> find_private_key(Session& session, const Uri& uri) {
@@ -137,20 +101,6 @@ Result<tokens::PublicKey> read_public_key(Session& session, CK_OBJECT_HANDLE pri
   auto key = decode_ec_point(point);
   if (!key) return errors::key_unsuitable(label, "its CKA_EC_POINT is no point on P-256 or P-384");
   return std::move(*key);
-}
-
-Result<std::vector<KeyDescription>> list_keys(Session& session) {
-  std::vector<KeyDescription> keys;
-  for (const CK_OBJECT_CLASS object_class : {CKO_PRIVATE_KEY, CKO_SECRET_KEY}) {
-    Template wanted;
-    wanted.number(CKA_CLASS, object_class);
-    AVSEAL_TRY(const std::vector<CK_OBJECT_HANDLE> found, session.find(wanted, 1024));
-    for (const CK_OBJECT_HANDLE object : found) keys.push_back(describe(session, object));
-  }
-  std::sort(keys.begin(), keys.end(), [](const KeyDescription& a, const KeyDescription& b) {
-    return std::tie(a.label, a.id) < std::tie(b.label, b.id);
-  });
-  return keys;
 }
 
 }  // namespace avseal::pkcs11

@@ -18,9 +18,10 @@ Result<CK_OBJECT_HANDLE> find_secret_key(Session& session, const Uri& uri);
 Result<tokens::PublicKey> read_public_key(Session& session, CK_OBJECT_HANDLE private_key);
 Result<tokens::PublicKey> decode_ec_point(ByteView value);
 
-// The attributes that an auditor asks for. Flags are empty where the module does not tell.
+// The attributes that an auditor asks for; empty where the module does not tell.
 struct KeyDescription {
   CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
+  std::string object_class;  // "private-key", "secret-key"
   std::string label;
   Bytes id;
   std::string type;  // "EC P-256", "EC P-384", "AES-256", or "type N"
@@ -31,6 +32,15 @@ struct KeyDescription {
   std::optional<bool> never_extractable;
   std::optional<bool> local;
   std::optional<bool> modifiable;
+  std::optional<bool> private_object;
+  std::optional<bool> token_object;
+  std::optional<bool> copyable;
+  std::optional<bool> destroyable;
+  std::optional<bool> wrap_with_trusted;
+  std::optional<std::string> key_gen_mechanism;
+  std::optional<std::vector<std::string>> allowed_mechanisms;
+  std::optional<std::string> start_date;  // "2026-01-31", or "" where the key has none
+  std::optional<std::string> end_date;
   std::vector<std::string> usage;  // "sign", "decrypt", ...: every use that is allowed
 };
 
@@ -47,5 +57,9 @@ struct NewKey {
 // Makes the key on the token of a read-write session: sensitive, not extractable, for its kind's one use, not
 // modifiable where the module takes that. Reason "key-exists" if any object has the label or id.
 Result<KeyDescription> generate_key(Session& session, const NewKey& key);
+
+// Removes every object with the key's id: private or secret key, public key, certificates. Reason "key-unsuitable" if
+// it has no id, or the module refuses.
+Result<void> destroy_key(Session& session, const KeyDescription& key);
 
 }  // namespace avseal::pkcs11

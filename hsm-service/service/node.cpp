@@ -5,6 +5,7 @@
 #include <boost/asio/use_future.hpp>
 #include <spdlog/spdlog.h>
 
+#include "http/event.hpp"
 #include "service/events.hpp"
 #include "service/log.hpp"
 
@@ -43,7 +44,7 @@ Result<void> Node::open_keyring(keyring::KeyringConfig config) {
   return {};
 }
 
-Result<void> Node::add_roles(store::Store& store) {
+Result<void> Node::add_roles(store::Store& store, KeyChanges& key_changes) {
   const auto& config = shared_.config;
   auto& ledger = *shared_.ledger;
   auto& metrics = *shared_.metrics;
@@ -57,6 +58,8 @@ Result<void> Node::add_roles(store::Store& store) {
   operations_->add_routes(*router_);
   operator_routes_ = std::make_unique<OperatorRoutes>(shared_, store.operator_states());
   operator_routes_->add_routes(*router_);
+  key_routes_ = std::make_unique<KeyRoutes>(key_changes, *keyring_, ledger);
+  key_routes_->add_routes(*router_);
   if (config.signing) {
     signing::Dependencies with{*keyring_,    ledger, store.subscriptions(), store.calls(), store.idempotency_keys(),
                                shared_.clock};
@@ -91,7 +94,7 @@ boost::asio::awaitable<Result<std::shared_ptr<keyring::Prepared>>> Node::prepare
 }
 
 boost::asio::awaitable<void> Node::adopt(NodeChange change, std::shared_ptr<keyring::Prepared> prepared) {
-  operations_->keep_certificates(to_unix(shared_.clock()));
+  operations_->keep_certificates(to_unix(shared_.clock()), change.retired);
   router_->use_clients(std::move(change.clients));
   if (authorization_) authorization_->use(std::move(*change.authorization));
   if (dac_) dac_->use_issuers(std::move(change.issuers));
@@ -120,8 +123,7 @@ boost::asio::awaitable<void> Node::refused(const http::Request& request, const h
   spdlog::info("event=refused route={} reason={} status={} client={} request_id={} detail={}", name, error.reason,
                http::status_of(error.category), request.client == nullptr ? "-" : request.client->id,
                request.request_id, log_value(error.detail));
-  auto event = signing::event_of(request, "refusal");
-  event.details = {{"route", name}};
+  auto event = event_of(request, "refusal", {}, {{"route", name}});
   co_await shared_.ledger->refused(std::move(event), std::string(error.reason));
 }
 

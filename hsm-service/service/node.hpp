@@ -12,6 +12,7 @@
 #include "enrollment/role.hpp"
 #include "http/router.hpp"
 #include "service/config.hpp"
+#include "service/key_routes.hpp"
 #include "service/local_signing.hpp"
 #include "service/operations.hpp"
 #include "service/operator_routes.hpp"
@@ -26,6 +27,7 @@ struct NodeChange {
   std::shared_ptr<const keyring::Keys> keys;
   std::optional<authorization::Config> authorization;
   std::vector<dac::Issuer> issuers;
+  std::vector<std::string> retired;  // names of keys whose certificates are not shown any more
 };
 
 // One io thread: its io_context, its keyring connections, its roles and its router. Nothing here is shared but Shared.
@@ -39,7 +41,7 @@ class Node {
   // Connects to the workers; returns when every key can sign, or why not.
   Result<void> open_keyring(keyring::KeyringConfig config);
   // Makes the roles that the configuration has, with the opened store.
-  Result<void> add_roles(store::Store& store);
+  Result<void> add_roles(store::Store& store, KeyChanges& key_changes);
   void stop();
 
   // The two halves of a reload, on the node's own thread; see keyring::Keyring.
@@ -63,6 +65,7 @@ class Node {
   std::unique_ptr<http::Router> router_;
   std::unique_ptr<Operations> operations_;
   std::unique_ptr<OperatorRoutes> operator_routes_;
+  std::unique_ptr<KeyRoutes> key_routes_;
   std::unique_ptr<signing::Role> signing_;
   std::unique_ptr<LocalSigning> local_signing_;
   std::unique_ptr<authorization::Role> authorization_;

@@ -104,11 +104,14 @@ Operations::Answer Operations::ready(const http::Request& request) const {
   co_return http::Response::json(all ? 200 : 503, body);
 }
 
-void Operations::keep_certificates(UnixSeconds now) {
-  std::erase_if(earlier_, [&](const auto& chain) { return chain.front().not_after() < now; });
+void Operations::keep_certificates(UnixSeconds now, const std::vector<std::string>& retired) {
   for (const auto& key : keyring_.keys().all()) {
-    if (is_public(key)) earlier_.push_back(key.chain);
+    if (is_public(key)) earlier_.push_back({key.name, key.chain});
   }
+  std::erase_if(earlier_, [&](const Earlier& earlier) {
+    return earlier.chain.front().not_after() < now ||
+           std::find(retired.begin(), retired.end(), earlier.key) != retired.end();
+  });
 }
 
 Result<http::Response> Operations::certificate(const std::string& file) const {
@@ -118,8 +121,9 @@ Result<http::Response> Operations::certificate(const std::string& file) const {
   for (const auto& key : keyring_.keys().all()) {
     if (is_public(key) && named(key.chain)) return chain_response(key.chain);
   }
-  const auto earlier = std::find_if(earlier_.begin(), earlier_.end(), named);
-  if (earlier != earlier_.end()) return chain_response(*earlier);
+  for (const auto& earlier : earlier_) {
+    if (named(earlier.chain)) return chain_response(earlier.chain);
+  }
   return errors::make(
       Category::not_found, "certificate-unknown",
       "no signing certificate of this node has that SHA-256; expected /certs/<64 lower-case hex digits>.pem");

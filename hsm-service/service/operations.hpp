@@ -13,8 +13,9 @@ class Operations {
   Operations(Shared& shared, keyring::Keyring& keyring, store::Store& store)
       : shared_(shared), keyring_(keyring), store_(store) {}
   void add_routes(http::Router& router);
-  // Before other keys are taken: what was signed with today's certificates can still be verified while they are valid.
-  void keep_certificates(UnixSeconds now);
+  // Before other keys are taken: what was signed with today's certificates can still be verified while they are valid,
+  // unless the key is retired.
+  void keep_certificates(UnixSeconds now, const std::vector<std::string>& retired);
 
  private:
   using Answer = boost::asio::awaitable<Result<http::Response>>;
@@ -26,7 +27,11 @@ class Operations {
   Shared& shared_;
   keyring::Keyring& keyring_;
   store::Store& store_;
-  std::vector<std::vector<tokens::Certificate>> earlier_;  // chains of replaced certificates
+  struct Earlier {
+    std::string key;
+    std::vector<tokens::Certificate> chain;
+  };
+  std::vector<Earlier> earlier_;  // replaced certificates
 };
 
 }  // namespace avseal::service

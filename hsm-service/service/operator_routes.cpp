@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "http/event.hpp"
 #include "service/operator_change.hpp"
 #include "service/token_states.hpp"
-#include "signing/role.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::service {
@@ -69,8 +69,8 @@ OperatorRoutes::Answer OperatorRoutes::get_tokens(http::Request&) {
 OperatorRoutes::Answer OperatorRoutes::put_token(http::Request& request) {
   AVSEAL_CO_TRY(const bool drained, parse_drained(request.body));
   const std::string name = request.parameters.at("name");
-  auto event = signing::event_of(request, "token.state");
-  event.details = {{"state", drained ? drained_state : active_state}, {"token", name}};
+  auto event =
+      event_of(request, "token.state", {}, {{"state", drained ? drained_state : active_state}, {"token", name}});
   const Change change = [&] { return set_drained(shared_, states_, name, drained); };
   auto changed = co_await logged_change(*shared_.ledger, std::move(event), change);
   if (!changed) co_return changed.error();
@@ -97,8 +97,7 @@ OperatorRoutes::Answer OperatorRoutes::accept_clock(http::Request& request) {
         Category::conflict, "clock-differs",
         fmt::format("this node's time is {}, the operator's is {}; set the clock that is wrong", ours, theirs));
   }
-  auto event = signing::event_of(request, "clock.accepted");
-  event.details = {{"step_ms", shared_.clock_guard->step().count()}};
+  auto event = event_of(request, "clock.accepted", {}, {{"step_ms", shared_.clock_guard->step().count()}});
   const Change accept = [this]() -> asio::awaitable<Result<void>> {
     shared_.clock_guard->accept();
     co_return Result<void>{};

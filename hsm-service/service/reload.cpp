@@ -12,6 +12,7 @@
 
 #include "service/events.hpp"
 #include "service/log.hpp"
+#include "service/node.hpp"
 
 namespace avseal::service {
 namespace {
@@ -32,6 +33,10 @@ Result<void> check_restart(const Config& running, const Config& wanted) {
                       fmt::format("{}: needs a restart: {}", wanted.file.string(), fmt::join(members, ", ")));
 }
 
+Error stopped() {
+  return errors::make(Category::unavailable, "stopping", "this node is stopping");
+}
+
 prometheus::Family<prometheus::Counter>& make_counter(prometheus::Registry& metrics) {
   auto& family = prometheus::BuildCounter()
                      .Name("avseal_reload_total")
@@ -45,27 +50,26 @@ prometheus::Family<prometheus::Counter>& make_counter(prometheus::Registry& metr
 
 struct Reloader::Prepared {
   Config config;
-  std::optional<SpawnedWorkers> workers;
   std::function<void()> trust;  // puts the files of [signing] that were read again in force
   NodeChange change;
   std::vector<std::shared_ptr<keyring::Prepared>> keyrings;  // of the nodes, in order
 };
 
-Reloader::Reloader(Shared& shared, Control& control, SpawnedWorkers workers)
+Reloader::Reloader(Shared& shared, Control& control, std::unique_ptr<keyring::Workers> workers)
     : shared_(shared),
       control_(control),
-      current_(shared.config),
+      current_(std::make_shared<const Config>(shared.config)),
       workers_(std::move(workers)),
       reloads_(make_counter(*shared.metrics)),
-      certificates_(*shared.metrics) {
-  certificates_.show(*shared.keys);
-}
+      certificates_(*shared.metrics) {}
 
 Reloader::~Reloader() {
   finish();
 }
 
-void Reloader::start() {
+void Reloader::start(store::KeyStates& states) {
+  states_ = &states;
+  certificates_.show(*shared_.keys);
   thread_ = std::thread([this] { run(); });
   control_.on_reload([this] { request(); });
 }
@@ -89,45 +93,91 @@ void Reloader::request() {
   wake_.notify_one();
 }
 
+std::shared_ptr<const Config> Reloader::current() const {
+  const std::lock_guard lock(mutex_);
+  return current_;
+}
+
+void Reloader::post(Job job, ledger::Completion<Result<void>> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_) {
+      jobs_.emplace_back(std::move(job), std::move(done));
+      wake_.notify_one();
+      return;
+    }
+  }
+  done(stopped());
+}
+
 void Reloader::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return wanted_ || stopping_; });
-    if (stopping_) return;
-    wanted_ = false;
+    wake_.wait(lock, [this] { return wanted_ || stopping_ || !jobs_.empty(); });
+    auto jobs = std::exchange(jobs_, {});
+    const bool wanted = std::exchange(wanted_, false);
+    const bool stopping = stopping_;
     lock.unlock();
-    notify_reloading();
-    reload();
-    sd_notify(0, "READY=1");
+    for (auto& [job, done] : jobs) done(stopping ? stopped() : job());
+    if (stopping) return;
+    if (wanted) {
+      notify_reloading();
+      reload();
+      sd_notify(0, "READY=1");
+    }
     lock.lock();
   }
 }
 
 void Reloader::reload() {
-  spdlog::info("event=configuration-reloading file={}", log_value(current_.file.string()));
+  spdlog::info("event=configuration-reloading file={}", log_value(current_->file.string()));
   Prepared next;
-  auto loaded = load_config(current_.file);
+  auto loaded = load_config(current_->file);
   if (!loaded) return refuse(next.config, loaded.error());
   next.config = std::move(*loaded);
-  auto prepared = prepare(next);
+  auto prepared = prepare_reload(next);
   if (prepared) prepared = log_reload(next);
-  if (!prepared) return refuse(next.config, prepared.error());
+  if (!prepared) {
+    next.keyrings.clear();
+    workers_->abandon();
+    return refuse(next.config, prepared.error());
+  }
+  set_log_level(next.config.log_level);
   adopt(std::move(next));
+  workers_->adopt();
+  reloads_.Add({{"outcome", "reloaded"}}).Increment();
+  spdlog::info("event=configuration-reloaded file={} digest={}", log_value(current_->file.string()), current_->digest);
 }
 
-// Leaves nothing behind when a step fails.
-Result<void> Reloader::prepare(Prepared& next) const {
-  AVSEAL_CHECK(check_restart(current_, next.config));
-  AVSEAL_TRY(next.change.clients, http::ClientTable::create(next.config.clients));
-  AVSEAL_TRY(next.change.keys, keyring::Keys::load(next.config.keyring.keys, to_unix(shared_.clock())));
+Result<void> Reloader::take_keys(const std::vector<KeyStateRow>& rows, const Job& decide) {
+  Prepared next;
+  next.config = *current_;
+  AVSEAL_CHECK(prepare_nodes(next, rows));
+  AVSEAL_CHECK(decide());
+  adopt(std::move(next));
+  return {};
+}
+
+Result<void> Reloader::prepare_reload(Prepared& next) {
+  AVSEAL_CHECK(check_restart(*current_, next.config));
   if (shared_.signing) {
     AVSEAL_TRY(next.trust, shared_.signing->verification.trust->reread());
   }
+  auto states = asio::co_spawn(control_.context(), states_->all(), asio::use_future).get();
+  if (!states) return states.error();
+  AVSEAL_CHECK(workers_->prepare(next.config.spawn));
+  return prepare_nodes(next, states->rows);
+}
+
+Result<void> Reloader::prepare_nodes(Prepared& next, const std::vector<KeyStateRow>& rows) const {
+  auto keyring = next.config.keyring;
+  AVSEAL_TRY(keyring.keys, with_states(std::move(keyring.keys), rows));
+  workers_->add_sockets(keyring.tokens);
+  AVSEAL_TRY(next.change.clients, http::ClientTable::create(next.config.clients));
+  AVSEAL_TRY(next.change.keys, keyring::Keys::load(keyring.keys, to_unix(shared_.clock())));
+  next.change.retired = retired_keys(rows);
   next.change.authorization = next.config.authorization;
   if (next.config.dac) next.change.issuers = next.config.dac->issuers;
-  AVSEAL_TRY(next.workers, workers_.with(next.config.spawn));
-  auto keyring = next.config.keyring;
-  next.workers->add_sockets(keyring.tokens);
   for (Node* node : shared_.nodes) {
     auto opened = asio::co_spawn(node->context(), node->prepare(keyring, next.change.keys), asio::use_future).get();
     if (!opened) return opened.error();
@@ -140,12 +190,11 @@ Result<void> Reloader::prepare(Prepared& next) const {
 Result<void> Reloader::log_reload(const Prepared& next) const {
   ledger::Event event;
   event.type = "configuration.reloaded";
-  event.details = {{"before", current_.digest}, {"digest", next.config.digest}};
+  event.details = {{"before", current_->digest}, {"digest", next.config.digest}};
   return asio::co_spawn(control_.context(), log_event(*shared_.ledger, std::move(event)), asio::use_future).get();
 }
 
 void Reloader::adopt(Prepared next) {
-  set_log_level(next.config.log_level);
   if (next.trust) next.trust();
   certificates_.show(*next.change.keys);
   std::vector<std::future<void>> adopting;
@@ -155,10 +204,8 @@ void Reloader::adopt(Prepared next) {
         asio::co_spawn(node.context(), node.adopt(next.change, std::move(next.keyrings[i])), asio::use_future));
   }
   for (auto& adopted : adopting) adopted.get();
-  workers_ = std::move(*next.workers);
-  current_ = std::move(next.config);
-  reloads_.Add({{"outcome", "reloaded"}}).Increment();
-  spdlog::info("event=configuration-reloaded file={} digest={}", log_value(current_.file.string()), current_.digest);
+  const std::lock_guard lock(mutex_);
+  current_ = std::make_shared<const Config>(std::move(next.config));
 }
 
 void Reloader::refuse(const Config& wanted, const Error& error) {

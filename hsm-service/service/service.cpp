@@ -13,8 +13,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "http/server.hpp"
+#include "keyring/certificate_rules.hpp"
 #include "service/control.hpp"
 #include "service/events.hpp"
+#include "service/key_changes.hpp"
 #include "service/log.hpp"
 #include "service/node.hpp"
 #include "service/reload.hpp"
@@ -29,8 +31,27 @@ using namespace std::chrono_literals;
 constexpr auto start_limit = 30s;  // for the HSM to unwrap the row key
 constexpr auto drain_limit = 10s;
 
-Result<std::shared_ptr<store::Store>> open_store(const Config& config, Node& node, const Clock& clock,
-                                                 prometheus::Registry& metrics) {
+Result<std::unique_ptr<keyring::Workers>> start_workers(const Config& config, Control& control,
+                                                        prometheus::Registry& metrics) {
+  keyring::WorkersConfig workers;
+  workers.socket_directory = config.socket_directory;
+  workers.tokens = config.spawn;
+  workers.metrics = &metrics;
+  AVSEAL_TRY(auto running, keyring::Workers::start(std::move(workers), control.context()));
+  AVSEAL_CHECK(keyring::check_replicas(config.keyring.keys, running->absent()));
+  for (const auto& token : running->absent()) {
+    spdlog::error("event=token-absent token={} detail={}", token.name, log_value(token.why));
+  }
+  return running;
+}
+
+// The store's row key needs the HSM, and which keys sign stands in the store: so first an io thread for dac-kek alone.
+Result<std::shared_ptr<store::Store>> open_store(Shared& shared, keyring::KeyringConfig keyring) {
+  const auto& config = shared.config;
+  std::erase_if(keyring.keys, [](const auto& key) { return key.kind != keyring::KeyKind::dac_kek; });
+  AVSEAL_TRY(shared.keys, keyring::Keys::load(keyring.keys, to_unix(shared.clock())));
+  Node node(shared);
+  AVSEAL_CHECK(node.open_keyring(std::move(keyring)));
   const bool exists = std::filesystem::exists(config.store_file);
   const auto deadline = std::chrono::steady_clock::now() + start_limit;
   auto loaded =
@@ -38,7 +59,16 @@ Result<std::shared_ptr<store::Store>> open_store(const Config& config, Node& nod
                             boost::asio::use_future)
           .get();
   if (!loaded) return loaded.error();
-  return store::Store::open(config.store_file, std::move(*loaded), clock, metrics);
+  return store::Store::open(config.store_file, std::move(*loaded), shared.clock, *shared.metrics);
+}
+
+Result<void> take_key_states(Shared& shared, Control& control, store::KeyStates& states,
+                             std::vector<keyring::KeyConfig>& keys) {
+  auto table = boost::asio::co_spawn(control.context(), states.all(), boost::asio::use_future).get();
+  if (!table) return table.error();
+  AVSEAL_TRY(keys, with_states(std::move(keys), table->rows));
+  AVSEAL_TRY(shared.keys, keyring::Keys::load(keys, to_unix(shared.clock())));
+  return {};
 }
 
 Result<std::unique_ptr<http::Server>> listen(Shared& shared, std::vector<std::unique_ptr<Node>>& nodes) {
@@ -104,7 +134,8 @@ Result<void> run(Config config) {
                          .Help("Requests refused, by route and reason")
                          .Register(*shared.metrics);
   AVSEAL_TRY(shared.clients, http::ClientTable::create(shared.config.clients));
-  AVSEAL_TRY(shared.keys, keyring::Keys::load(shared.config.keyring.keys, to_unix(shared.clock())));
+  // Which keys sign is not known before the store is open; whether their files are good is.
+  AVSEAL_CHECK(keyring::check_keys(shared.config.keyring.keys));
   if (shared.config.signing) {
     AVSEAL_TRY(auto signing, signing::Shared::create(*shared.config.signing, shared.clock));
     shared.signing = std::move(signing);
@@ -118,23 +149,22 @@ Result<void> run(Config config) {
   Control control;
   auto clock_monitor = std::make_unique<clock::Monitor>(shared.config.clock, *shared.clock_guard,
                                                         tell_clock(shared, control), *shared.metrics);
-  AVSEAL_TRY(auto workers, SpawnedWorkers(shared.config.socket_directory, control.context()).with(shared.config.spawn));
+  AVSEAL_TRY(auto workers, start_workers(shared.config, control, *shared.metrics));
   auto keyring_config = shared.config.keyring;
-  workers.add_sockets(keyring_config.tokens);
+  workers->add_sockets(keyring_config.tokens);
   Reloader reloader(shared, control, std::move(workers));
+  AVSEAL_TRY(const auto store, open_store(shared, keyring_config));
+  shared.ledger->use_subject_keys(store->subject_keys());
+  AVSEAL_CHECK(take_key_states(shared, control, store->key_states(), keyring_config.keys));
 
-  std::shared_ptr<store::Store> store;
+  KeyChanges key_changes(shared, control, reloader, store->key_states());
   std::vector<std::unique_ptr<Node>> nodes;
   for (unsigned i = 0; i < shared.config.threads; ++i) {
     auto node = std::make_unique<Node>(shared);
     AVSEAL_CHECK(node->open_keyring(keyring_config));
-    nodes.push_back(std::move(node));
-  }
-  AVSEAL_TRY(store, open_store(shared.config, *nodes.front(), shared.clock, *shared.metrics));
-  shared.ledger->use_subject_keys(store->subject_keys());
-  for (auto& node : nodes) {
-    AVSEAL_CHECK(node->add_roles(*store));
+    AVSEAL_CHECK(node->add_roles(*store, key_changes));
     shared.nodes.push_back(node.get());
+    nodes.push_back(std::move(node));
   }
   AVSEAL_CHECK(
       boost::asio::co_spawn(control.context(), drain_again(shared, store->operator_states()), boost::asio::use_future)
@@ -144,7 +174,7 @@ Result<void> run(Config config) {
   }
   AVSEAL_TRY(auto server, listen(shared, nodes));
   spdlog::info("event=ready address={} port={} threads={}", shared.config.server.address, server->port(), nodes.size());
-  reloader.start();
+  reloader.start(store->key_states());
   sd_notify(0, "READY=1");
 
   control.wait_for_signal();

@@ -29,6 +29,7 @@ void add(std::vector<keyring::WorkerStatus>& workers, const keyring::WorkerStatu
   }
   found->connected = found->connected && seen.connected;
   found->in_flight += seen.in_flight;
+  found->recoveries = std::max(found->recoveries, seen.recoveries);
   if (found->problem.empty()) found->problem = seen.problem;
 }
 
@@ -41,6 +42,7 @@ void add(std::vector<keyring::TokenStatus>& tokens, keyring::TokenStatus seen) {
   }
   found->connected = found->connected && seen.connected;
   found->drained = found->drained || seen.drained;
+  if (found->breaker == keyring::BreakerState::closed) found->breaker = seen.breaker;
   found->in_flight += seen.in_flight;
   if (found->last_error.empty()) found->last_error = seen.last_error;
   for (const auto& worker : seen.workers) add(found->workers, worker);
@@ -82,18 +84,25 @@ asio::awaitable<std::vector<keyring::TokenStatus>> token_states(Shared& shared) 
 boost::json::object describe(const keyring::TokenStatus& token) {
   boost::json::array workers;
   for (const auto& worker : token.workers) {
-    boost::json::object entry{
-        {"socket", worker.socket}, {"connected", worker.connected}, {"in_flight", worker.in_flight}};
+    boost::json::object entry{{"socket", worker.socket},
+                              {"connected", worker.connected},
+                              {"in_flight", worker.in_flight},
+                              {"recoveries", worker.recoveries}};
     if (!worker.instance.empty()) entry["instance"] = worker.instance;
     if (!worker.problem.empty()) entry["problem"] = worker.problem;
     workers.push_back(std::move(entry));
   }
-  boost::json::object out{{"name", token.name},
-                          {"state", token.drained ? drained_state : active_state},
-                          {"connected", token.connected},
-                          {"in_flight", token.in_flight},
-                          {"workers", std::move(workers)}};
+  boost::json::object out{{"name", token.name},           {"state", token.drained ? drained_state : active_state},
+                          {"connected", token.connected}, {"breaker", to_string(token.breaker)},
+                          {"in_flight", token.in_flight}, {"workers", std::move(workers)}};
   if (!token.last_error.empty()) out["last_error"] = token.last_error;
+  if (!token.serial.empty() || !token.label.empty()) {
+    out["hsm"] = {{"label", token.label},
+                  {"serial", token.serial},
+                  {"manufacturer", token.manufacturer},
+                  {"model", token.model},
+                  {"firmware", token.firmware}};
+  }
   return out;
 }
 

@@ -1,3 +1,4 @@
+#include "http/event.hpp"
 #include "signing/role.hpp"
 #include "tokens/digest.hpp"
 #include "tokens/json.hpp"

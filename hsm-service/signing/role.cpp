@@ -35,7 +35,7 @@ Role::Role(const Config& config, Shared shared, Dependencies dependencies, prome
       idempotency_keys_(dependencies.idempotency_keys),
       clock_(dependencies.clock),
       subscription_writes_(shared.subscription_writes),
-      verifier_(config, shared.verification, dependencies.keyring.keys()),
+      verifier_(config, shared.verification, dependencies.keyring),
       source_(make_source(config, shared, dependencies)),
       signatures_(counter(metrics, "avseal_ms_signatures_total", "PASSporTs signed, by ppt and outcome")),
       verifications_(counter(metrics, "avseal_ms_verifications_total", "PASSporTs verified, by ppt and reason")) {}
@@ -90,15 +90,6 @@ void Role::count_signature(const std::string& ppt, std::string_view outcome) {
 
 void Role::count_verification(const std::string& ppt, std::string_view reason) {
   verifications_.Add({{"ppt", ppt}, {"reason", std::string(reason)}}).Increment();
-}
-
-ledger::Event event_of(const http::Request& request, std::string type) {
-  ledger::Event event;
-  event.type = std::move(type);
-  if (request.client != nullptr) event.client = request.client->id;
-  if (request.peer) event.actor_x5t = request.peer->fingerprint().to_x5t();
-  event.request_id = request.request_id;
-  return event;
 }
 
 }  // namespace avseal::signing

@@ -85,7 +85,5 @@ class Role {
 
 // The event of a signature for this request.
 ledger::Event sign_event(const http::Request& request, const tokens::Passport& passport);
-// An event of this request's client.
-ledger::Event event_of(const http::Request& request, std::string type);
 
 }  // namespace avseal::signing

@@ -1,3 +1,4 @@
+#include "http/event.hpp"
 #include "signing/role.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"

@@ -105,14 +105,8 @@ Result<Verifier::Shared> Verifier::Shared::create(const Config& config, Clock cl
   return shared;
 }
 
-Verifier::Verifier(const Config& config, Shared shared, const keyring::Keys& keys)
-    : freshness_(config.freshness.count()), shared_(std::move(shared)) {
-  for (const auto& key : keys.all()) {
-    if (key.kind != keyring::KeyKind::avatar_id || key.chain.empty()) continue;
-    own_.emplace(certificate_url(config, key.certificate()),
-                 std::make_shared<const std::vector<tokens::Certificate>>(key.chain));
-  }
-}
+Verifier::Verifier(const Config& config, Shared shared, const keyring::Keyring& keyring)
+    : config_(config), freshness_(config.freshness.count()), shared_(std::move(shared)), keyring_(keyring) {}
 
 asio::awaitable<Result<VerifiedPassport>> Verifier::verify_call(std::string identity_header, CallFacts call,
                                                                 UnixSeconds now) {
@@ -157,9 +151,20 @@ asio::awaitable<Result<VerifiedPassport>> Verifier::verify_signer(tokens::Parsed
 }
 
 asio::awaitable<Result<Chain>> Verifier::chain_of(std::string x5u) {
-  if (const auto own = own_.find(x5u); own != own_.end()) co_return own->second;
+  if (auto own = own_chain(x5u)) co_return own;
   auto fetched = co_await shared_.fetcher->fetch(std::move(x5u));
   co_return fetched;
+}
+
+Chain Verifier::own_chain(std::string_view x5u) const {
+  if (!x5u.starts_with(config_.public_url)) return nullptr;
+  for (const auto& key : keyring_.keys().all()) {
+    if (key.kind != keyring::KeyKind::avatar_id || key.chain.empty()) continue;
+    if (certificate_url(config_, key.certificate()) == x5u) {
+      return std::make_shared<const std::vector<tokens::Certificate>>(key.chain);
+    }
+  }
+  return nullptr;
 }
 
 std::string certificate_url(const Config& config, const tokens::Certificate& certificate) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "keyring/keys.hpp"
+#include "keyring/keyring.hpp"
 #include "signing/certificate_fetcher.hpp"
 #include "signing/replay.hpp"
 #include "signing/trust.hpp"
@@ -37,8 +37,8 @@ class Verifier {
     static Result<Shared> create(const Config& config, Clock clock);
   };
 
-  // Certificates of `keys` under public_url are known without a fetch.
-  Verifier(const Config& config, Shared shared, const keyring::Keys& keys);
+  // Certificates of the keyring's keys under public_url are known without a fetch. The keyring outlives it.
+  Verifier(const Config& config, Shared shared, const keyring::Keyring& keyring);
 
   // All eight steps.
   boost::asio::awaitable<Result<VerifiedPassport>> verify_call(std::string identity_header, CallFacts call,
@@ -52,9 +52,12 @@ class Verifier {
   boost::asio::awaitable<Result<VerifiedPassport>> verify_signer(tokens::ParsedPassport parsed, UnixSeconds now);
   boost::asio::awaitable<Result<Chain>> chain_of(std::string x5u);
 
+  [[nodiscard]] Chain own_chain(std::string_view x5u) const;  // nullptr: none of ours
+
+  const Config config_;
   const std::int64_t freshness_;  // seconds
   const Shared shared_;
-  std::unordered_map<std::string, Chain> own_;
+  const keyring::Keyring& keyring_;
 };
 
 // Where the world finds a certificate of ours: `x5u` of what it signed.

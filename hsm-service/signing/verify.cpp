@@ -1,3 +1,4 @@
+#include "http/event.hpp"
 #include "signing/ms_errors.hpp"
 #include "signing/ms_messages.hpp"
 #include "signing/role.hpp"

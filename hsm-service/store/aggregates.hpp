@@ -15,6 +15,7 @@ std::unique_ptr<EnrolmentCodes> make_enrolment_codes(Database& database, const R
 std::unique_ptr<OperatorStates> make_operator_states(Database& database, const RowSeal& seal);
 std::unique_ptr<ReplayCache> make_replay_cache(Database& database);
 std::unique_ptr<IdempotencyKeys> make_idempotency_keys(Database& database, const RowSeal& seal);
+std::unique_ptr<KeyStates> make_key_states(Database& database, const RowSeal& seal);
 std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database);
 
 // Forgets what expired well before now: replay entries, enrolment codes, idempotency keys; and calls of a week ago.

@@ -57,6 +57,11 @@ inline Error not_reserved() {
   return avseal::errors::make(Category::internal, "replay-not-reserved", "an answer for a token that was not reserved");
 }
 
+inline Error key_states_changed() {
+  return avseal::errors::make(Category::conflict, "key-states-changed",
+                              "another change of the keys' states came first; look at them again");
+}
+
 inline Error idempotency_attempt_lost() {
   return avseal::errors::make(Category::timeout, "idempotency-attempt-lost",
                               "another attempt with this Idempotency-Key took the place of this one; repeat it");

@@ -81,6 +81,14 @@ class ReplayCache {
   virtual Async<std::string> complete(std::string key, std::string answer) = 0;
 };
 
+class KeyStates {
+ public:
+  virtual ~KeyStates() = default;
+  virtual Async<KeyStateTable> all() = 0;
+  // Writes the rows together, if nothing changed since `revision`; "key-states-changed" (conflict).
+  virtual Async<void> change(std::vector<KeyStateRow> rows, std::int64_t revision) = 0;
+};
+
 class IdempotencyKeys {
  public:
   virtual ~IdempotencyKeys() = default;

@@ -91,6 +91,25 @@ struct ReplayState {
   std::string answer;  // same_request: the stored answer, empty if it was not completed
 };
 
+// Staged keys and verifying ones (those that signed before) are shown and verified with; only the active one signs.
+enum class KeyState { staged, active, verifying, retired };
+std::string_view to_string(KeyState state);  // "staged", "active", "verifying", "retired"
+std::optional<KeyState> parse_key_state(std::string_view text);
+
+// A logical key's state, as an operator changed it; a key without a row is what the configuration says.
+struct KeyStateRow {
+  std::string name;
+  std::string kind;
+  KeyState state = KeyState::verifying;
+  UnixSeconds since = 0;
+  std::string actor;  // client id of the operator
+  std::string reason;
+};
+struct KeyStateTable {
+  std::vector<KeyStateRow> rows;
+  std::int64_t revision = 0;  // of the last change
+};
+
 // One attempt at a request that has an Idempotency-Key.
 struct IdempotencyRequest {
   std::string key;     // digest of client certificate, route and the caller's key

@@ -113,6 +113,18 @@ CREATE TRIGGER idempotency_key_removed AFTER DELETE ON idempotency_key BEGIN
   UPDATE idempotency_count SET live = live - 1 WHERE client IN ('', OLD.client);
 END;
 )",
+    R"(
+CREATE TABLE key_state (
+  name TEXT PRIMARY KEY NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  revision INTEGER NOT NULL,          -- of the change that wrote the row
+  seal BLOB NOT NULL
+) STRICT;
+)",
 };
 
 Result<void> check_ours(Connection& connection, std::int64_t version) {

@@ -19,6 +19,7 @@ class SqliteStore final : public Store {
   OperatorStates& operator_states() override { return *operator_states_; }
   ReplayCache& replay_cache() override { return *replay_cache_; }
   IdempotencyKeys& idempotency_keys() override { return *idempotency_keys_; }
+  KeyStates& key_states() override { return *key_states_; }
   ledger::SubjectKeys& subject_keys() override { return *subject_keys_; }
 
   Result<void> healthy() override { return database_->healthy(); }
@@ -35,6 +36,7 @@ class SqliteStore final : public Store {
   const std::unique_ptr<OperatorStates> operator_states_ = make_operator_states(*database_, seal_);
   const std::unique_ptr<ReplayCache> replay_cache_ = make_replay_cache(*database_);
   const std::unique_ptr<IdempotencyKeys> idempotency_keys_ = make_idempotency_keys(*database_, seal_);
+  const std::unique_ptr<KeyStates> key_states_ = make_key_states(*database_, seal_);
   const std::unique_ptr<ledger::SubjectKeys> subject_keys_ = make_subject_keys(*database_);
 };
 

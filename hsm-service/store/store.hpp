@@ -26,6 +26,7 @@ class Store {
   virtual OperatorStates& operator_states() = 0;
   virtual ReplayCache& replay_cache() = 0;
   virtual IdempotencyKeys& idempotency_keys() = 0;
+  virtual KeyStates& key_states() = 0;
   virtual ledger::SubjectKeys& subject_keys() = 0;
 
   virtual Result<void> healthy() = 0;

@@ -64,7 +64,8 @@ int exit_code_of(const Error& error) {
 
 // Leaves without modules' exit handlers: they crash or hang (SoftHSM's does).
 [[noreturn]] void leave(const Error& error, int code) {
-  std::fprintf(stderr, "avseal-tokend: %s\n", error.detail.c_str());
+  const std::string reason(error.reason);  // last, where avseald looks for it
+  std::fprintf(stderr, "avseal-tokend: %s (%s)\n", error.detail.c_str(), reason.c_str());
   std::fflush(stderr);
   if (code == exit_absent) std::this_thread::sleep_for(absent_pause);
   ::_exit(code);

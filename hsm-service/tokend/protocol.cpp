@@ -6,6 +6,8 @@
 
 #include <openssl/crypto.h>
 
+#include "pkcs11/errors.hpp"
+
 namespace avseal::tokend {
 
 namespace {
@@ -166,6 +168,10 @@ std::string clean_detail(std::string_view detail) {
 std::string_view known_reason(std::string_view reason) {
   const auto* const found = std::find(reasons.begin(), reasons.end(), reason);
   return found == reasons.end() ? "hsm-error" : *found;
+}
+
+std::string_view ckr_name(std::uint32_t ckr) {
+  return pkcs11::ckr_name(ckr);
 }
 
 void append_client_hello(Bytes& out, const ClientHello& hello) {

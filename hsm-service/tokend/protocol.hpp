@@ -124,6 +124,9 @@ Result<Reply> decode_reply(ByteView body);
 // The literal with static storage that equals `reason`, or "hsm-error" for one that this version does not know.
 std::string_view known_reason(std::string_view reason);
 
+// The name of a PKCS#11 code, of a bounded set: "CKR_DEVICE_ERROR", ..., "CKR_VENDOR_DEFINED", "CKR_UNKNOWN".
+std::string_view ckr_name(std::uint32_t ckr);
+
 // Cuts a byte stream into frames: read into prepare(), commit() what arrived, take bodies from next() until it is
 // empty. Clears what it held when it dies, for data keys pass through it.
 class FrameReader {

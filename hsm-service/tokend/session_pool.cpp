@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t group = 8;
 constexpr std::chrono::microseconds short_call{200};
 
-constexpr std::chrono::seconds spare_period{30};  // between two questions of a spare thread for a session
+constexpr std::chrono::seconds spare_period{10};  // between two questions of a spare thread for a session
 
 std::uint32_t microseconds(std::chrono::nanoseconds time) {
   const auto count = std::chrono::duration_cast<std::chrono::microseconds>(time).count();

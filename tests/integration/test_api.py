@@ -155,6 +155,16 @@ def test_every_operation(site, clients):
     check(operator, "POST", *accept, 204, json_body={"time": int(time.time())})
     check(operator, "POST", *accept, 409, json_body={"time": int(time.time()) - 60})
     check(feeder, "POST", *accept, 403, json_body={"time": int(time.time())})
+    check(clients["auditor"], "GET", "/operations/v1/keys", "/operations/v1/keys", 200)
+    key = ("/operations/v1/keys/{name}", "/operations/v1/keys/ledger")
+    check(operator, "PUT", *key, 204, json_body={"state": "active"})
+    check(operator, "PUT", *key, 409, json_body={"state": "staged"})
+    check(operator, "PUT", "/operations/v1/keys/{name}", "/operations/v1/keys/unknown", 404, json_body={"state": "staged"})
+    act = {"act": "key.generate", "object": {"label": "k"}, "terminal": {"uid": 0, "user": "root"}}
+    begun = check(operator, "POST", "/operations/v1/acts", "/operations/v1/acts", 201, json_body=act).json()
+    end = ("/operations/v1/acts/{id}", f"/operations/v1/acts/{begun['id']}")
+    check(operator, "PUT", *end, 204, json_body={**act, "outcome": "done", "result": {"id": "01"}})
+    check(operator, "PUT", *end, 204, json_body={**act, "outcome": "failed", "reason": "hsm-error"})
     check(clients["auditor"], "GET", "/metrics", "/metrics", 200)
     check(nobody, "GET", "/metrics", "/metrics", 401)
 

@@ -139,6 +139,16 @@ def test_self_test(hsm):
     assert "nowhere" in hsm.bad(*hsm.key("self-test", "--label", "nowhere"))
 
 
+def test_self_test_of_wrapping_keys_of_other_uses(fresh):
+    """One may wrap, as on a token without AES-GCM; the other may do neither."""
+    for label, use in (("wraps", "--usage-wrap"), ("signs", "--usage-sign")):
+        fresh.pkcs11_tool("--keygen", "--key-type", "AES:32", "--label", label, use)
+    done = fresh.avseal(*fresh.key("self-test"))
+    assert done.returncode == 1 and "1 of 2 keys failed" in done.stderr
+    assert re.search(r"wraps +AES-256 +wraps, unwraps", done.stdout), done.stdout
+    assert re.search(r"signs +AES-256 +FAILED: .*neither encrypt and decrypt", done.stdout), done.stdout
+
+
 def test_self_test_finds_a_key_that_is_not_its_public_keys(fresh):
     """Another tool put the public key of one pair beside the private key of another."""
     for label in ("one", "two"):
@@ -306,8 +316,10 @@ def test_token_with_a_label_that_cannot_be(directory, build, label):
     hsm.bad("token", "init", "--module", hsm.module, "--label", label, "--pin-file", hsm.pin_file, "--so-pin-file", hsm.so_pin_file)
 
 
-def login(hsm, pin_file):
-    return ("token", "login", "--once", "--module", hsm.module, "--token", TOKEN, "--pin-file", pin_file)
+def log_in_by_hand(hsm, typed, pin_file=None):
+    """At a terminal, for the token's label must be typed."""
+    return terminal.run([hsm.bin / "avseal", "token", "login", "--once", "--module", hsm.module, "--token", TOKEN, "--pin-file", pin_file or hsm.pin_file],
+                        [("Type its label to go on: ", typed)], hsm.environment)
 
 
 def test_wrong_pin_then_one_login_by_hand(fresh):
@@ -317,8 +329,17 @@ def test_wrong_pin_then_one_login_by_hand(fresh):
     assert "CKR_PIN_INCORRECT" in line and "avseal token login --once" in line and "0" * 16 not in line
     assert "avseal token login --once" in fresh.bad(*fresh.key("list"))
     assert "avseal token login --once" in fresh.bad(*fresh.key("generate", "--kind", "ledger", "--label", "new"))
-    assert LABEL in fresh.good(*login(fresh, fresh.pin_file))
+    code, shown = log_in_by_hand(fresh, "another")
+    assert code == 1 and "nothing was tried" in shown, shown
+    assert "avseal token login --once" in fresh.bad(*fresh.key("list"))
+    code, shown = log_in_by_hand(fresh, LABEL)
+    assert code == 0 and f'token "{LABEL}" took the PIN' in shown, shown
+    assert fresh.pin not in shown
     assert fresh.good(*fresh.key("list", "--json")) == "[]\n"
+
+
+def test_login_by_hand_needs_a_terminal(hsm):
+    assert "terminal" in hsm.bad("token", "login", "--once", "--module", hsm.module, "--token", TOKEN, "--pin-file", hsm.pin_file)
 
 
 def test_login_needs_once(hsm):

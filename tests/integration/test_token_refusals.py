@@ -18,6 +18,8 @@ from support.x5u_server import X5uServer
 
 MAX_AGE = 600  # signed_avatar_id_max_age's default
 
+RECALLED = "urn:avatar:recalled"
+
 
 @pytest.fixture(scope="module")
 def site():
@@ -34,6 +36,8 @@ def site():
         pem.write_bytes(earlier.public_bytes(jose.serialization.Encoding.PEM))
     configuration = directory / "avseald.toml"
     configuration.write_text(configuration.read_text().replace("[enrollment]\n", "[enrollment]\nattempts_per_minute = 1000\n"))
+    policy = directory / "policy.toml"
+    policy.write_text(policy.read_text() + f'[[rule]]\nname = "recalled"\neffect = "deny"\navatars = ["{RECALLED}"]\n')
     site.start()
     assert call.subscribe(site).status in (200, 201, 204)
     assert call.publish(site, call.sample_avatar(10_000)).status in (200, 201)
@@ -71,6 +75,10 @@ def ask(site, identity, token, form="nrf"):
     members = {"grant_type": "client_credentials", "client_id": "xr-as-1", "signed_avatar_id": identity, "ue_token": token,
                "application_id": demo_site.APPLICATION}
     return curl.client_of(site, "xr-as").post("/capif-security/v1/securities/sec-1/token", form=members)
+
+
+def x5t_of(ue):
+    return jose.b64url(jose.hashlib.sha256(ue.der).digest())
 
 
 def refused(site, identity, token, reason, form="nrf"):
@@ -114,16 +122,26 @@ def test_signer_without_authority_over_the_caller(site, server, alice):
     refused(site, identity_by(site, server, alice.fingerprint(), "stranger"), alice.token(), "certificate-not-authoritative")
 
 
+@pytest.mark.parametrize("form", ["nrf", "capif"])
+def test_denied_by_the_policy(site, server, form):
+    hal = "sip:hal@a.example"
+    assert call.subscribe(site, hal, [(RECALLED, demo_site.APPLICATION)]).status in (200, 201, 204)
+    assert call.publish(site, call.sample_avatar(1000), RECALLED, hal).status in (200, 201, 412)
+    ue = SoftwareUe(site, hal)
+    avatar = {"app": demo_site.APPLICATION, "id": RECALLED}
+    digest = jose.unb64url(x5t_of(ue))
+    identity = identity_by(site, server, ue.fingerprint(), orig={"uri": hal}, avatar={**avatar, "ue": jose.b64url(digest)})
+    answer = ask(site, identity, ue.token(avatar=avatar), form)
+    assert (answer.status, answer.json()["error"]) == (400, "unauthorized_client"), answer.text
+    assert answer.json()["error_description"].startswith("policy-denied:") and "recalled" in answer.text
+
+
 def edit(site, sql, *values):
     """What the sqlite3 tool does to the store behind the service's back."""
     with sqlite3.connect(site.directory / "store.sqlite", timeout=10) as store:
         changed = store.execute(sql, values).rowcount
     store.close()
     assert changed == 1, sql
-
-
-def x5t_of(ue):
-    return jose.b64url(jose.hashlib.sha256(ue.der).digest())
 
 
 @pytest.mark.parametrize("column, value", [("revoked", 0), ("impu", demo_site.ALICE), ("not_after", 4102444800)])

@@ -19,8 +19,11 @@ import time
 
 _HEADER = pathlib.Path(__file__).parents[1] / "faults" / "module" / "functions.hpp"
 FUNCTIONS = re.findall(r"^  X\((C_\w+),", _HEADER.read_text(), re.MULTILINE)
+_MAGIC = b"avfact01"
 _HEAD = struct.Struct("=8s32s8Q")
 _FUNCTION = struct.Struct("=31Q")
+
+_numbers = itertools.count(1)
 
 OK, PIN_INCORRECT, USER_ALREADY_LOGGED_IN = 0, 0xa0, 0x100
 
@@ -31,7 +34,7 @@ class Facts:
     def __init__(self, path):
         data = path.read_bytes()
         magic, token, *numbers = _HEAD.unpack_from(data)
-        assert magic == b"avfact01", path
+        assert magic == _MAGIC, path
         self.pid = int(path.stem)
         self.token = token.rstrip(b"\0").decode()
         (self.rules_read, self.injected, self.calls_now, self.calls_at_once, self.overlaps, self.sessions,
@@ -52,7 +55,6 @@ class Faults:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(mode=0o700, exist_ok=True)
         self.lines = {}
-        self.names = itertools.count(1)
         if module:
             (self.directory / "module").write_text(f"{module}\n")
 
@@ -60,7 +62,7 @@ class Faults:
 
     def add(self, text):
         """Puts a rule in force; gives its name, which no other rule has had."""
-        name = f"r{os.getpid()}-{next(self.names)}"
+        name = f"r{os.getpid()}-{next(_numbers)}"
         self.lines[name] = text
         self.write()
         return name
@@ -104,7 +106,7 @@ class Faults:
 
     def processes(self, token=None):
         """Facts of every process that loaded the module, dead ones too; of those that used the token only, if one is given."""
-        found = [Facts(path) for path in sorted(self.directory.glob("*.facts"))]
+        found = [Facts(path) for path in sorted(self.directory.glob("*.facts")) if path.read_bytes().startswith(_MAGIC)]  # not one just begun
         return [facts for facts in found if token is None or facts.token == token]
 
     def total(self, function, code=None, token=None):

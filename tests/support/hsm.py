@@ -6,7 +6,7 @@ import re
 import secrets
 import subprocess
 
-from demo import site as demo_site
+from demo import softhsm
 
 LABEL = "cli-test"
 TOKEN = f"pkcs11:token={LABEL}"
@@ -15,7 +15,7 @@ TOKEN = f"pkcs11:token={LABEL}"
 class Hsm:
     def __init__(self, directory, build):
         self.directory, self.bin = pathlib.Path(directory), pathlib.Path(build) / "bin"
-        self.module = demo_site.find_module()
+        self.module = softhsm.find_module()
         self.pin, self.so_pin = secrets.token_hex(8), secrets.token_hex(8)
         (self.directory / "tokens").mkdir()
         template = (pathlib.Path(__file__).parents[2] / "pkcs11-config" / "softhsm2.conf").read_text()
@@ -58,8 +58,10 @@ class Hsm:
                          "--so-pin-file", self.so_pin_file)
 
     def key(self, command, *arguments, token=TOKEN, pin_file=None):
-        """The arguments of `avseal key command` on this token."""
-        return ("key", command, "--module", self.module, "--token", token, "--pin-file", pin_file or self.pin_file, *arguments)
+        """The arguments of `avseal key command` on this token; acts are recorded in a ledger beside it."""
+        acts = ("generate", "import-certificate", "destroy")
+        record = ("--ledger", self.directory / "ledger", "--origin", "a.example/cli") if command in acts else ()
+        return ("key", command, *record, "--module", self.module, "--token", token, "--pin-file", pin_file or self.pin_file, *arguments)
 
     def pkcs11_tool(self, *arguments, check=True):
         done = subprocess.run(["pkcs11-tool", "--module", self.module, "--token-label", LABEL, "--login", "--pin", "env:PIN", *map(str, arguments)],

@@ -23,6 +23,7 @@ APPLICATION = "xr-meeting"
 XR_AS_ID = "xr-as.a.example"
 XR_AS_2_ID = "xr-as-2.a.example"
 AEF_ID = "aef-dac-1"
+ORIGIN = "a.example/demo"
 
 
 def token_uri(label):
@@ -117,13 +118,17 @@ class Site:
         return self.avseal("key", command, "--module", self.module, "--token", token_uri(token), "--pin-file", self.secret("pin"),
                            *arguments)
 
+    def own_ledger(self):
+        """Where an act on the HSM is recorded while no avseald runs."""
+        return ("--ledger", self.ledger, "--origin", ORIGIN)
+
     def make_tokens(self):
         template = (pathlib.Path(__file__).parents[2] / "pkcs11-config" / "softhsm2.conf").read_text()
         (self.directory / "softhsm2.conf").write_text(template.replace("@TOKENDIR@", str(self.directory / "tokens")))
         self.avseal("token", "init", "--module", self.module, "--label", self.tokens[0], "--pin-file", self.secret("pin"),
                     "--so-pin-file", self.secret("so-pin"))
         for kind in KINDS:
-            self.key_command("generate", "--kind", kind, "--label", kind)
+            self.key_command("generate", "--kind", kind, "--label", kind, *self.own_ledger())
         for replica in self.tokens[1:]:
             softhsm.clone(self.directory / "tokens", self.tokens[0], replica)
 
@@ -166,7 +171,7 @@ class Site:
             if kind == "ue-ca":
                 worker += [f'issuer_certificate = "{p.pem("ue-ca-leaf")}"', "max_validity_days = 31"]
             if kind == "ledger":
-                worker += ['origin = "a.example/demo"']
+                worker += [f'origin = "{ORIGIN}"']
             worker.append("")
         self.worker_config(token).write_text("\n".join(worker))
 

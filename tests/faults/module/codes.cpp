@@ -7,65 +7,138 @@ namespace avseal::faults {
 
 namespace {
 
-#define AVSEAL_CODES(X)                                                                                                \
-  X(CKR_OK)                                                                                                            \
-  X(CKR_CANCEL)                                                                                                        \
-  X(CKR_HOST_MEMORY)                                                                                                   \
-  X(CKR_SLOT_ID_INVALID) X(CKR_GENERAL_ERROR) X(CKR_FUNCTION_FAILED) X(CKR_ARGUMENTS_BAD) X(CKR_NO_EVENT) X(           \
-      CKR_NEED_TO_CREATE_THREADS) X(CKR_CANT_LOCK) X(CKR_ATTRIBUTE_READ_ONLY) X(CKR_ATTRIBUTE_SENSITIVE)               \
-      X(CKR_ATTRIBUTE_TYPE_INVALID) X(CKR_ATTRIBUTE_VALUE_INVALID) X(CKR_ACTION_PROHIBITED) X(CKR_DATA_INVALID) X(     \
-          CKR_DATA_LEN_RANGE) X(CKR_DEVICE_ERROR) X(CKR_DEVICE_MEMORY) X(CKR_DEVICE_REMOVED)                           \
-          X(CKR_ENCRYPTED_DATA_INVALID) X(CKR_ENCRYPTED_DATA_LEN_RANGE) X(CKR_FUNCTION_CANCELED) X(                    \
-              CKR_FUNCTION_NOT_PARALLEL) X(CKR_FUNCTION_NOT_SUPPORTED) X(CKR_KEY_HANDLE_INVALID) X(CKR_KEY_SIZE_RANGE) \
-              X(CKR_KEY_TYPE_INCONSISTENT) X(CKR_KEY_NOT_NEEDED) X(CKR_KEY_CHANGED) X(CKR_KEY_NEEDED)                  \
-                  X(CKR_KEY_INDIGESTIBLE) X(CKR_KEY_FUNCTION_NOT_PERMITTED) X(CKR_KEY_NOT_WRAPPABLE)                   \
-                      X(CKR_KEY_UNEXTRACTABLE) X(CKR_MECHANISM_INVALID) X(CKR_MECHANISM_PARAM_INVALID) X(              \
-                          CKR_OBJECT_HANDLE_INVALID) X(CKR_OPERATION_ACTIVE) X(CKR_OPERATION_NOT_INITIALIZED)          \
-                          X(CKR_PIN_INCORRECT) X(CKR_PIN_INVALID) X(CKR_PIN_LEN_RANGE) X(CKR_PIN_EXPIRED) X(           \
-                              CKR_PIN_LOCKED) X(CKR_SESSION_CLOSED) X(CKR_SESSION_COUNT) X(CKR_SESSION_HANDLE_INVALID) \
-                              X(CKR_SESSION_PARALLEL_NOT_SUPPORTED) X(CKR_SESSION_READ_ONLY) X(CKR_SESSION_EXISTS) X(  \
-                                  CKR_SESSION_READ_ONLY_EXISTS) X(CKR_SESSION_READ_WRITE_SO_EXISTS)                    \
-                                  X(CKR_SIGNATURE_INVALID) X(CKR_SIGNATURE_LEN_RANGE) X(CKR_TEMPLATE_INCOMPLETE) X(    \
-                                      CKR_TEMPLATE_INCONSISTENT) X(CKR_TOKEN_NOT_PRESENT) X(CKR_TOKEN_NOT_RECOGNIZED)  \
-                                      X(CKR_TOKEN_WRITE_PROTECTED) X(CKR_UNWRAPPING_KEY_SIZE_RANGE) X(                 \
-                                          CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT) X(CKR_USER_ALREADY_LOGGED_IN)          \
-                                          X(CKR_USER_NOT_LOGGED_IN) X(CKR_USER_PIN_NOT_INITIALIZED) X(                 \
-                                              CKR_USER_TYPE_INVALID) X(CKR_USER_ANOTHER_ALREADY_LOGGED_IN)             \
-                                              X(CKR_USER_TOO_MANY_TYPES) X(CKR_WRAPPED_KEY_INVALID) X(                 \
-                                                  CKR_WRAPPED_KEY_LEN_RANGE) X(CKR_WRAPPING_KEY_HANDLE_INVALID)        \
-                                                  X(CKR_WRAPPING_KEY_SIZE_RANGE) X(CKR_WRAPPING_KEY_TYPE_INCONSISTENT) \
-                                                      X(CKR_RANDOM_SEED_NOT_SUPPORTED) X(CKR_RANDOM_NO_RNG)            \
-                                                          X(CKR_DOMAIN_PARAMS_INVALID) X(CKR_CURVE_NOT_SUPPORTED) X(   \
-                                                              CKR_BUFFER_TOO_SMALL) X(CKR_SAVED_STATE_INVALID)         \
-                                                              X(CKR_INFORMATION_SENSITIVE) X(CKR_STATE_UNSAVEABLE) X(  \
-                                                                  CKR_CRYPTOKI_NOT_INITIALIZED)                        \
-                                                                  X(CKR_CRYPTOKI_ALREADY_INITIALIZED) X(CKR_MUTEX_BAD) \
-                                                                      X(CKR_MUTEX_NOT_LOCKED) X(CKR_NEW_PIN_MODE) X(   \
-                                                                          CKR_NEXT_OTP) X(CKR_EXCEEDED_MAX_ITERATIONS) \
-                                                                          X(CKR_FIPS_SELF_TEST_FAILED)                 \
-                                                                              X(CKR_LIBRARY_LOAD_FAILED)               \
-                                                                                  X(CKR_PIN_TOO_WEAK)                  \
-                                                                                      X(CKR_PUBLIC_KEY_INVALID)        \
-                                                                                          X(CKR_FUNCTION_REJECTED)
-#define AVSEAL_MECHANISMS(X)                                                                                           \
-  X(CKM_ECDSA)                                                                                                         \
-  X(CKM_ECDSA_SHA1)                                                                                                    \
-  X(CKM_ECDSA_SHA224)                                                                                                  \
-  X(CKM_ECDSA_SHA256) X(CKM_ECDSA_SHA384) X(CKM_ECDSA_SHA512) X(CKM_EC_KEY_PAIR_GEN) X(CKM_ECDH1_DERIVE)               \
-      X(CKM_AES_KEY_GEN) X(CKM_AES_ECB) X(CKM_AES_CBC) X(CKM_AES_CBC_PAD) X(CKM_AES_CTR) X(CKM_AES_GCM) X(CKM_AES_CCM) \
-          X(CKM_AES_CMAC) X(CKM_AES_KEY_WRAP) X(CKM_AES_KEY_WRAP_PAD) X(CKM_SHA256) X(CKM_SHA384) X(CKM_SHA512)        \
-              X(CKM_SHA256_HMAC) X(CKM_SHA384_HMAC) X(CKM_SHA512_HMAC) X(CKM_GENERIC_SECRET_KEY_GEN) X(CKM_RSA_PKCS)   \
-                  X(CKM_RSA_PKCS_PSS) X(CKM_RSA_PKCS_KEY_PAIR_GEN)
-
 struct Named {
   std::string_view name;
   unsigned long value;
 };
 
-#define AVSEAL_ENTRY(name) Named{#name, name},
-constexpr std::array codes = {AVSEAL_CODES(AVSEAL_ENTRY)};
-constexpr std::array mechanisms = {AVSEAL_MECHANISMS(AVSEAL_ENTRY)};
-#undef AVSEAL_ENTRY
+constexpr Named named(std::string_view name, unsigned long value) {
+  return {name, value};
+}
+
+#define AVSEAL_NAMED(name) named(#name, name)
+constexpr std::array codes = {AVSEAL_NAMED(CKR_OK),
+                              AVSEAL_NAMED(CKR_CANCEL),
+                              AVSEAL_NAMED(CKR_HOST_MEMORY),
+                              AVSEAL_NAMED(CKR_SLOT_ID_INVALID),
+                              AVSEAL_NAMED(CKR_GENERAL_ERROR),
+                              AVSEAL_NAMED(CKR_FUNCTION_FAILED),
+                              AVSEAL_NAMED(CKR_ARGUMENTS_BAD),
+                              AVSEAL_NAMED(CKR_NO_EVENT),
+                              AVSEAL_NAMED(CKR_NEED_TO_CREATE_THREADS),
+                              AVSEAL_NAMED(CKR_CANT_LOCK),
+                              AVSEAL_NAMED(CKR_ATTRIBUTE_READ_ONLY),
+                              AVSEAL_NAMED(CKR_ATTRIBUTE_SENSITIVE),
+                              AVSEAL_NAMED(CKR_ATTRIBUTE_TYPE_INVALID),
+                              AVSEAL_NAMED(CKR_ATTRIBUTE_VALUE_INVALID),
+                              AVSEAL_NAMED(CKR_ACTION_PROHIBITED),
+                              AVSEAL_NAMED(CKR_DATA_INVALID),
+                              AVSEAL_NAMED(CKR_DATA_LEN_RANGE),
+                              AVSEAL_NAMED(CKR_DEVICE_ERROR),
+                              AVSEAL_NAMED(CKR_DEVICE_MEMORY),
+                              AVSEAL_NAMED(CKR_DEVICE_REMOVED),
+                              AVSEAL_NAMED(CKR_ENCRYPTED_DATA_INVALID),
+                              AVSEAL_NAMED(CKR_ENCRYPTED_DATA_LEN_RANGE),
+                              AVSEAL_NAMED(CKR_FUNCTION_CANCELED),
+                              AVSEAL_NAMED(CKR_FUNCTION_NOT_PARALLEL),
+                              AVSEAL_NAMED(CKR_FUNCTION_NOT_SUPPORTED),
+                              AVSEAL_NAMED(CKR_KEY_HANDLE_INVALID),
+                              AVSEAL_NAMED(CKR_KEY_SIZE_RANGE),
+                              AVSEAL_NAMED(CKR_KEY_TYPE_INCONSISTENT),
+                              AVSEAL_NAMED(CKR_KEY_NOT_NEEDED),
+                              AVSEAL_NAMED(CKR_KEY_CHANGED),
+                              AVSEAL_NAMED(CKR_KEY_NEEDED),
+                              AVSEAL_NAMED(CKR_KEY_INDIGESTIBLE),
+                              AVSEAL_NAMED(CKR_KEY_FUNCTION_NOT_PERMITTED),
+                              AVSEAL_NAMED(CKR_KEY_NOT_WRAPPABLE),
+                              AVSEAL_NAMED(CKR_KEY_UNEXTRACTABLE),
+                              AVSEAL_NAMED(CKR_MECHANISM_INVALID),
+                              AVSEAL_NAMED(CKR_MECHANISM_PARAM_INVALID),
+                              AVSEAL_NAMED(CKR_OBJECT_HANDLE_INVALID),
+                              AVSEAL_NAMED(CKR_OPERATION_ACTIVE),
+                              AVSEAL_NAMED(CKR_OPERATION_NOT_INITIALIZED),
+                              AVSEAL_NAMED(CKR_PIN_INCORRECT),
+                              AVSEAL_NAMED(CKR_PIN_INVALID),
+                              AVSEAL_NAMED(CKR_PIN_LEN_RANGE),
+                              AVSEAL_NAMED(CKR_PIN_EXPIRED),
+                              AVSEAL_NAMED(CKR_PIN_LOCKED),
+                              AVSEAL_NAMED(CKR_SESSION_CLOSED),
+                              AVSEAL_NAMED(CKR_SESSION_COUNT),
+                              AVSEAL_NAMED(CKR_SESSION_HANDLE_INVALID),
+                              AVSEAL_NAMED(CKR_SESSION_PARALLEL_NOT_SUPPORTED),
+                              AVSEAL_NAMED(CKR_SESSION_READ_ONLY),
+                              AVSEAL_NAMED(CKR_SESSION_EXISTS),
+                              AVSEAL_NAMED(CKR_SESSION_READ_ONLY_EXISTS),
+                              AVSEAL_NAMED(CKR_SESSION_READ_WRITE_SO_EXISTS),
+                              AVSEAL_NAMED(CKR_SIGNATURE_INVALID),
+                              AVSEAL_NAMED(CKR_SIGNATURE_LEN_RANGE),
+                              AVSEAL_NAMED(CKR_TEMPLATE_INCOMPLETE),
+                              AVSEAL_NAMED(CKR_TEMPLATE_INCONSISTENT),
+                              AVSEAL_NAMED(CKR_TOKEN_NOT_PRESENT),
+                              AVSEAL_NAMED(CKR_TOKEN_NOT_RECOGNIZED),
+                              AVSEAL_NAMED(CKR_TOKEN_WRITE_PROTECTED),
+                              AVSEAL_NAMED(CKR_UNWRAPPING_KEY_SIZE_RANGE),
+                              AVSEAL_NAMED(CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT),
+                              AVSEAL_NAMED(CKR_USER_ALREADY_LOGGED_IN),
+                              AVSEAL_NAMED(CKR_USER_NOT_LOGGED_IN),
+                              AVSEAL_NAMED(CKR_USER_PIN_NOT_INITIALIZED),
+                              AVSEAL_NAMED(CKR_USER_TYPE_INVALID),
+                              AVSEAL_NAMED(CKR_USER_ANOTHER_ALREADY_LOGGED_IN),
+                              AVSEAL_NAMED(CKR_USER_TOO_MANY_TYPES),
+                              AVSEAL_NAMED(CKR_WRAPPED_KEY_INVALID),
+                              AVSEAL_NAMED(CKR_WRAPPED_KEY_LEN_RANGE),
+                              AVSEAL_NAMED(CKR_WRAPPING_KEY_HANDLE_INVALID),
+                              AVSEAL_NAMED(CKR_WRAPPING_KEY_SIZE_RANGE),
+                              AVSEAL_NAMED(CKR_WRAPPING_KEY_TYPE_INCONSISTENT),
+                              AVSEAL_NAMED(CKR_RANDOM_SEED_NOT_SUPPORTED),
+                              AVSEAL_NAMED(CKR_RANDOM_NO_RNG),
+                              AVSEAL_NAMED(CKR_DOMAIN_PARAMS_INVALID),
+                              AVSEAL_NAMED(CKR_CURVE_NOT_SUPPORTED),
+                              AVSEAL_NAMED(CKR_BUFFER_TOO_SMALL),
+                              AVSEAL_NAMED(CKR_SAVED_STATE_INVALID),
+                              AVSEAL_NAMED(CKR_INFORMATION_SENSITIVE),
+                              AVSEAL_NAMED(CKR_STATE_UNSAVEABLE),
+                              AVSEAL_NAMED(CKR_CRYPTOKI_NOT_INITIALIZED),
+                              AVSEAL_NAMED(CKR_CRYPTOKI_ALREADY_INITIALIZED),
+                              AVSEAL_NAMED(CKR_MUTEX_BAD),
+                              AVSEAL_NAMED(CKR_MUTEX_NOT_LOCKED),
+                              AVSEAL_NAMED(CKR_NEW_PIN_MODE),
+                              AVSEAL_NAMED(CKR_NEXT_OTP),
+                              AVSEAL_NAMED(CKR_EXCEEDED_MAX_ITERATIONS),
+                              AVSEAL_NAMED(CKR_FIPS_SELF_TEST_FAILED),
+                              AVSEAL_NAMED(CKR_LIBRARY_LOAD_FAILED),
+                              AVSEAL_NAMED(CKR_PIN_TOO_WEAK),
+                              AVSEAL_NAMED(CKR_PUBLIC_KEY_INVALID),
+                              AVSEAL_NAMED(CKR_FUNCTION_REJECTED)};
+constexpr std::array mechanisms = {AVSEAL_NAMED(CKM_ECDSA),
+                                   AVSEAL_NAMED(CKM_ECDSA_SHA1),
+                                   AVSEAL_NAMED(CKM_ECDSA_SHA224),
+                                   AVSEAL_NAMED(CKM_ECDSA_SHA256),
+                                   AVSEAL_NAMED(CKM_ECDSA_SHA384),
+                                   AVSEAL_NAMED(CKM_ECDSA_SHA512),
+                                   AVSEAL_NAMED(CKM_EC_KEY_PAIR_GEN),
+                                   AVSEAL_NAMED(CKM_ECDH1_DERIVE),
+                                   AVSEAL_NAMED(CKM_AES_KEY_GEN),
+                                   AVSEAL_NAMED(CKM_AES_ECB),
+                                   AVSEAL_NAMED(CKM_AES_CBC),
+                                   AVSEAL_NAMED(CKM_AES_CBC_PAD),
+                                   AVSEAL_NAMED(CKM_AES_CTR),
+                                   AVSEAL_NAMED(CKM_AES_GCM),
+                                   AVSEAL_NAMED(CKM_AES_CCM),
+                                   AVSEAL_NAMED(CKM_AES_CMAC),
+                                   AVSEAL_NAMED(CKM_AES_KEY_WRAP),
+                                   AVSEAL_NAMED(CKM_AES_KEY_WRAP_PAD),
+                                   AVSEAL_NAMED(CKM_SHA256),
+                                   AVSEAL_NAMED(CKM_SHA384),
+                                   AVSEAL_NAMED(CKM_SHA512),
+                                   AVSEAL_NAMED(CKM_SHA256_HMAC),
+                                   AVSEAL_NAMED(CKM_SHA384_HMAC),
+                                   AVSEAL_NAMED(CKM_SHA512_HMAC),
+                                   AVSEAL_NAMED(CKM_GENERIC_SECRET_KEY_GEN),
+                                   AVSEAL_NAMED(CKM_RSA_PKCS),
+                                   AVSEAL_NAMED(CKM_RSA_PKCS_PSS),
+                                   AVSEAL_NAMED(CKM_RSA_PKCS_KEY_PAIR_GEN)};
+#undef AVSEAL_NAMED
 
 #define AVSEAL_NAME(name, subject, in, out) std::string_view{#name},
 constexpr std::array<std::string_view, function_count> functions = {AVSEAL_PKCS11_FUNCTIONS(AVSEAL_NAME)};

@@ -1,6 +1,7 @@
 // A DAC role on a test::Node: a feeder of a.example, another of b.example, an XR AS, and an authorization role's key.
 #pragma once
 
+#include "../support/problem.hpp"
 #include "dac/role.hpp"
 #include "support.hpp"
 #include "tokens/access_token.hpp"
@@ -55,12 +56,4 @@ inline std::string digest_header(const Bytes& content) {
 inline std::string digest_member(const Bytes& content) {
   return "sha-256-" + tokens::base64_encode(tokens::sha256(content));
 }
-inline std::string reason_of(const http::Response& response) {
-  boost::system::error_code error;
-  const auto body = boost::json::parse(response.body, error);
-  const auto* object = body.if_object();
-  const auto* reason = object == nullptr ? nullptr : object->if_contains("reason");
-  return reason == nullptr ? std::string() : std::string(reason->as_string());
-}
-
 }  // namespace avseal::test

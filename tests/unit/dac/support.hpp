@@ -15,6 +15,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "../support/temp_dir.hpp"
 #include "http/router.hpp"
 #include "keyring/keyring.hpp"
 #include "ledger/ledger.hpp"
@@ -89,29 +90,6 @@ struct Authority {
                              {"keyUsage", "critical,digitalSignature"},
                              {"subjectAltName", san}});
   }
-};
-
-class TempDir {
- public:
-  TempDir() {
-    char name[] = "/tmp/avseal-XXXXXX";
-    if (mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path write(const std::string& name, std::string_view text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
 };
 
 template <class T>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../dac/support.hpp"
+#include "../support/problem.hpp"
 #include "enrollment/role.hpp"
 #include "tokens/base64.hpp"
 
@@ -77,13 +78,5 @@ class EnrollmentSite {
     return out;
   }
 };
-
-inline std::string reason_of(const http::Response& response) {
-  boost::system::error_code error;
-  const auto body = boost::json::parse(response.body, error);
-  const auto* object = body.if_object();
-  const auto* reason = object == nullptr ? nullptr : object->if_contains("reason");
-  return reason == nullptr ? std::string() : std::string(reason->as_string());
-}
 
 }  // namespace avseal::test

@@ -12,8 +12,8 @@
 
 namespace avseal::faults {
 
-inline pkcs11::TempDirectory& faults_directory() {
-  static pkcs11::TempDirectory directory;
+inline pkcs11::TempDir& faults_directory() {
+  static pkcs11::TempDir directory;
   return directory;
 }
 

@@ -69,15 +69,4 @@ Identity Ca::issue(const std::string& name, const LeafOptions& options) const {
   return make(directory_, name, &root_, options);
 }
 
-TempDir::TempDir() {
-  std::string pattern = "/tmp/avseal-http-XXXXXX";
-  check(mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 }  // namespace avseal::http::testing

@@ -9,7 +9,11 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "../support/temp_dir.hpp"
+
 namespace avseal::http::testing {
+
+using avseal::test::TempDir;
 
 struct Identity {
   std::shared_ptr<X509> certificate;
@@ -34,19 +38,6 @@ class Ca {
  private:
   std::filesystem::path directory_;
   Identity root_;
-};
-
-// A directory that goes with its object.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
 };
 
 }  // namespace avseal::http::testing

@@ -438,7 +438,7 @@ TEST_F(KeyringTest, ProbeTellsWhichWorkersPass) {
     EXPECT_THAT(key.why_not, HasSubstr("3.sock"));
     EXPECT_THAT(key.why_not, Not(HasSubstr("1.sock")));
   }
-  EXPECT_EQ(good.seen, 2U);
+  EXPECT_GE(good.probes, 2U) << "each key";
 }
 
 TEST_F(KeyringTest, SignsCheckpointsForWhoHasAPermit) {

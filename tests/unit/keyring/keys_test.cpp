@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "keyring/certificate_rules.hpp"
 #include "support.hpp"
 
 namespace avseal::keyring {
@@ -83,6 +84,9 @@ TEST_F(KeysTest, OnlyPrimariesMustBeValidNow) {
   past.valid_to = -3600;
   auto config = configured("k", KeyKind::avatar_id, key.certificate_pem(past));
   expect_refused({config}, "certificate-expired", "k.pem");
+  EXPECT_TRUE(check_keys({config})) << "who does not know the primary yet";
+  config.certificate = dir / "absent.pem";
+  EXPECT_EQ(check_keys({config}).error().reason, "certificate-unreadable");
   CertificateOptions future;
   future.valid_from = 3600;
   future.valid_to = 7200;

@@ -179,10 +179,52 @@ TEST_F(RealWorkersTest, KilledWorkersUnderLoadCostNoRequestAndNothingIsDoneTwice
 }
 
 TEST_F(RealWorkersTest, MissingTokenStopsTheStartWithOneSentence) {
-  const auto started = start_workers(2, "no-token.toml");
-  ASSERT_FALSE(started);
-  EXPECT_THAT(started.error().detail, HasSubstr("an HSM worker did not start: "));
-  EXPECT_THAT(started.error().detail, HasSubstr("absent"));
+  ASSERT_TRUE(start_workers(2, "no-token.toml"));
+  const auto checked = check_replicas(config.keys, processes->absent());
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().detail, HasSubstr("an HSM worker did not start: key 'signer' is on no token"));
+  EXPECT_THAT(checked.error().detail, HasSubstr("absent"));
+}
+
+// Other workers and another configuration take over while requests run: none is lost, none is done twice.
+TEST_F(RealWorkersTest, ReloadUnderLoadCostsNoRequest) {
+  config.attempt_limit = 5s;
+  const auto started = start_workers(1);
+  ASSERT_TRUE(started) << started.error().detail;
+  open();
+  constexpr std::size_t at_once = 40;
+  std::size_t begun = 0;
+  unsigned reloads = 0;
+  std::size_t adopted = 0;
+  while (adopted < 2 || ended() < begun) {
+    while (adopted < 2 && begun - ended() < at_once) begin(passport(begun++), 60s);
+    if (reloads < 2 && adopted == reloads && ended() > (reloads + 1) * 100) {
+      const auto prepared = processes->prepare({{"hsm", site->file("tokend.toml"), 2 + reloads}});
+      ASSERT_TRUE(prepared) << prepared.error().detail;
+      config.tokens[0].sockets = processes->sockets("hsm");
+      ASSERT_EQ(config.tokens[0].sockets.size(), 2 + reloads);
+      std::optional<Result<std::shared_ptr<Prepared>>> next;
+      asio::co_spawn(context, keyring->prepare(config, keys),
+                     [&](std::exception_ptr, auto result) { next.emplace(std::move(result)); });
+      ASSERT_TRUE(run_until([&] { return next.has_value(); }));
+      ASSERT_TRUE(*next) << next->error().detail;
+      asio::co_spawn(context, keyring->adopt(**next), [&](std::exception_ptr) {
+        processes->adopt();
+        ++adopted;
+      });
+      ++reloads;
+    }
+    const auto before = ended() + adopted;
+    ASSERT_TRUE(run_until([&] { return ended() + adopted > before; }));
+  }
+  EXPECT_EQ(processes->pids().size(), 3U);
+  for (const auto& one : signatures) {
+    ASSERT_TRUE(one.result->has_value()) << one.result->error().detail;
+    EXPECT_TRUE(site->public_key->verify(as_bytes(one.input), one.result->value()));
+  }
+  EXPECT_TRUE(losses.empty());
+  EXPECT_EQ(counter("avseal_hsm_discarded_attempts_total", {{"key", "signer"}, {"reason", "worker-lost"}}), 0);
+  EXPECT_EQ(uses().size(), begun);
 }
 
 TEST_F(RealWorkersTest, CertificateOfAnotherKeyStopsTheStart) {

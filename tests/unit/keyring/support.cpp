@@ -138,8 +138,8 @@ asio::awaitable<void> FakeWorker::serve(std::shared_ptr<Socket> socket) {
       EXPECT_EQ(tokend::decode_client_hello(*body).value().version, tokend::protocol_version);
       greeted = true;
     } else if (body) {
-      ++seen;
       auto request = tokend::decode_request(*body).value();
+      ++(request.operation == tokend::FrameType::probe ? probes : seen);
       origins_[++last_id_] = {socket, request.id};
       request.id = last_id_;
       on_request(*this, std::move(request));
@@ -170,6 +170,7 @@ void FakeWorker::answer(const tokend::Request& request) {
   using enum tokend::FrameType;
   tokend::Reply reply;
   reply.id = request.id;
+  reply.recoveries = recoveries;
   if (request.operation == sign) {
     reply.sequence = ++sequences_[request.key];
     reply.value = keys_.at(request.key).sign(request.input);
@@ -192,7 +193,11 @@ void FakeWorker::answer_badly(const tokend::Request& request) {
 }
 
 void FakeWorker::fail(const tokend::Request& request, std::string_view reason) {
-  send({request.id, 0, errors::make(Category::unavailable, tokend::known_reason(reason), "as the test says")});
+  tokend::Reply reply;
+  reply.id = request.id;
+  reply.ckr = 0x30;  // CKR_DEVICE_ERROR
+  reply.value = errors::make(Category::unavailable, tokend::known_reason(reason), "as the test says");
+  send(std::move(reply));
 }
 
 void FakeWorker::answer_kept() {

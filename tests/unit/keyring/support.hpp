@@ -13,33 +13,17 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <gtest/gtest.h>
 
+#include "../support/temp_dir.hpp"
 #include "keyring/keyring.hpp"
 #include "ledger/ledger.hpp"
 #include "tokend/protocol.hpp"
 
 namespace avseal::keyring::testing {
 
+using avseal::test::TempDir;
+
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = "/tmp/avseal-keyring-XXXXXX";
-    path_ = mkdtemp(name.data());
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 void write_file(const std::filesystem::path& path, std::string_view text);
 
@@ -90,9 +74,11 @@ class FakeWorker {
   tokend::ServerHello hello;
   Handler on_request = [](FakeWorker& worker, const tokend::Request& request) { worker.answer(request); };
   std::vector<tokend::Request> kept;
-  std::size_t seen = 0;
-  std::size_t connections = 0;  // so far
-  bool silent = false;          // sends no hello
+  std::size_t seen = 0;  // requests, without probes
+  std::size_t probes = 0;
+  std::uint32_t recoveries = 0;  // in each reply
+  std::size_t connections = 0;   // so far
+  bool silent = false;           // sends no hello
 
   static void keep(FakeWorker& worker, tokend::Request request) { worker.kept.push_back(std::move(request)); }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "keyring/repeat_filter.hpp"
 #include "support.hpp"
 
 namespace avseal::keyring::testing {
@@ -82,6 +83,14 @@ class WorkersTest : public ::testing::Test {
     return ec ? 0 : size;
   }
 
+  bool answers(const std::string& worker) {
+    asio::io_context here;
+    asio::local::stream_protocol::socket socket(here);
+    boost::system::error_code ec;
+    socket.connect({(dir / (worker + ".sock")).string()}, ec);
+    return !ec;
+  }
+
   TempDir dir;
   asio::io_context context;
   asio::executor_work_guard<asio::io_context::executor_type> work;
@@ -146,12 +155,130 @@ TEST_F(WorkersTest, PassingFailureIsTriedAgainUntilTheLimit) {
   behave("if start < 3: sys.exit(1)");
   EXPECT_TRUE(start());
   EXPECT_EQ(starts(1), 3U);
+  EXPECT_TRUE(workers->absent().empty());
   workers.reset();
   config.start_limit = 300ms;
   behave("say('the device is busy'); sys.exit(1)");
-  const auto started = start();
-  ASSERT_FALSE(started);
-  EXPECT_THAT(started.error().detail, HasSubstr("hsm-1.sock does not answer"));
+  ASSERT_TRUE(start());
+  ASSERT_EQ(workers->absent().size(), 1U);
+  EXPECT_EQ(workers->absent()[0].why, "the device is busy");
+}
+
+TEST_F(WorkersTest, AbsentTokenDoesNotStopTheStartAndIsTakenWhenItComes) {
+  behave("if not os.path.exists(path + '.token'): say('the token is not there'); sys.exit(3)", 2);
+  write_file(dir / "good", "");
+  config.tokens.push_back({"other", dir / "good", 1});
+  ASSERT_TRUE(start());
+  ASSERT_EQ(workers->absent().size(), 1U);
+  EXPECT_EQ(workers->absent()[0].name, "hsm");
+  EXPECT_EQ(workers->absent()[0].why, "the token is not there");
+  EXPECT_TRUE(eventually([&] { return starts(1) > 3 && starts(2) > 3; }));
+  for (int number = 1; number <= 2; ++number) write_file(dir / fmt::format("hsm-{}.sock.token", number), "");
+  EXPECT_TRUE(eventually([&] { return answers("hsm-1") && answers("hsm-2"); }));
+}
+
+TEST_F(WorkersTest, StartNeedsAReplicaOfEachPrimaryKey) {
+  const std::vector<AbsentToken> absent{{"a", "the token is not there"}};
+  const KeyConfig on_both{"signer", KeyKind::avatar_id, {}, {"a", "b"}, true};
+  const KeyConfig old_one{"old", KeyKind::avatar_id, {}, {"a"}, false};
+  const KeyConfig only_there{"log", KeyKind::ledger, {}, {"a"}, true};
+  EXPECT_TRUE(check_replicas({on_both, old_one}, absent));
+  EXPECT_TRUE(check_replicas({on_both, only_there}, {}));
+  const auto refused = check_replicas({on_both, only_there}, absent);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "workers-start");
+  EXPECT_THAT(refused.error().detail, HasSubstr("key 'log' is on no token that is there; token a: the token is not"));
+}
+
+TEST_F(WorkersTest, RepeatedLinesDoNotFloodTheLog) {
+  behave("say(f'2026-01-01T00:00:0{start % 10}.000Z info once'); say('the same'); say(f'life {start}'); sys.exit(1)");
+  config.start_limit = 100ms;
+  ASSERT_TRUE(start());
+  ASSERT_TRUE(eventually([&] { return starts(1) >= 4; }));
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "hsm-1: the same"), 1);
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(), [](auto& line) { return line.ends_with("info once"); }), 1);
+  EXPECT_GE(std::count_if(lines.begin(), lines.end(), [](auto& line) { return line.starts_with("hsm-1: life"); }), 3);
+}
+
+TEST(RepeatFilterTest, LetsALineThroughOnceAndAgainAfterAWhile) {
+  RepeatFilter filter;
+  const auto now = std::chrono::steady_clock::now();
+  EXPECT_TRUE(filter.admits("2026-01-01T00:00:00.000Z gone", now));
+  EXPECT_FALSE(filter.admits("2026-01-01T00:00:29.000Z gone", now + 29s));
+  EXPECT_TRUE(filter.admits("gone", now + 30s));
+  EXPECT_FALSE(filter.admits("gone", now + 31s)) << "counted from the last one that was let through";
+  for (int i = 0; i < 16; ++i) EXPECT_TRUE(filter.admits(fmt::format("line {}", i), now + 31s));
+  EXPECT_TRUE(filter.admits("gone", now + 31s)) << "remembers a bounded number";
+}
+
+TEST_F(WorkersTest, ReloadStartsWhatIsNewBesideWhatRunsAndStopsWhatItReplaces) {
+  behave("");
+  write_file(dir / "other-config", "");
+  config.tokens.push_back({"other", dir / "other-config", 1});
+  ASSERT_TRUE(start());
+  const auto before = workers->pids();
+
+  write_file(dir / "config", "say('changed')");
+  const std::vector<SpawnedToken> tokens{
+      {"hsm", dir / "config", 1}, {"other", dir / "other-config", 1}, {"third", dir / "other-config", 2}};
+  const auto prepared = workers->prepare(tokens);
+  ASSERT_TRUE(prepared) << prepared.error().detail;
+  EXPECT_EQ(workers->sockets("hsm"), std::vector<std::filesystem::path>{dir / "hsm-1.1.sock"}) << "another process";
+  EXPECT_EQ(workers->sockets("other"), std::vector<std::filesystem::path>{dir / "other-1.sock"}) << "the same";
+  EXPECT_EQ(workers->sockets("third").size(), 2U);
+  for (const auto pid : before) EXPECT_EQ(::kill(pid, 0), 0) << "still running";
+  workers->adopt();
+  EXPECT_EQ(workers->pids().size(), 4U);
+  EXPECT_EQ(::kill(before[0], 0), -1) << "replaced";
+  EXPECT_EQ(::kill(before[1], 0), 0);
+
+  ASSERT_TRUE(workers->prepare({{"other", dir / "other-config", 1}}));
+  workers->adopt();
+  EXPECT_EQ(workers->pids(), std::vector<pid_t>{before[1]}) << "removed tokens' workers are stopped";
+}
+
+TEST_F(WorkersTest, FailedReloadLeavesWhatRuns) {
+  behave("");
+  ASSERT_TRUE(start());
+  const auto before = workers->pids();
+  write_file(dir / "bad", "say('the configuration is bad'); sys.exit(2)");
+  const auto prepared = workers->prepare({{"hsm", dir / "config", 2}, {"new", dir / "bad", 1}});
+  ASSERT_FALSE(prepared);
+  EXPECT_THAT(prepared.error().detail, HasSubstr("the configuration is bad"));
+  EXPECT_EQ(workers->pids(), before);
+  EXPECT_EQ(workers->sockets("hsm"), std::vector<std::filesystem::path>{dir / "hsm-1.sock"});
+
+  ASSERT_TRUE(workers->prepare({{"hsm", dir / "config", 2}}));
+  workers->abandon();
+  EXPECT_EQ(workers->pids(), before);
+  EXPECT_FALSE(std::filesystem::exists(dir / "hsm-1.2.sock") && answers("hsm-1.2"));
+}
+
+TEST_F(WorkersTest, ReloadStartsAgainWhatEndedForGoodAndTheMetricTellsWhy) {
+  prometheus::Registry registry;
+  config.metrics = &registry;
+  const auto ended = [&] {
+    double sum = 0;
+    for (const auto& family : registry.Collect()) {
+      for (const auto& metric : family.metric) {
+        EXPECT_EQ(family.name, "avseal_hsm_workers_ended");
+        EXPECT_EQ(metric.label.at(0).value + metric.label.at(1).value, "pin-burnedhsm");
+        sum += metric.gauge.value;
+      }
+    }
+    return sum;
+  };
+  behave("if start == 2: say('avseal-tokend: nobody tries this PIN again (pin-burned)'); sys.exit(2)");
+  ASSERT_TRUE(start());
+  ASSERT_EQ(::kill(workers->pids().at(0), SIGKILL), 0);
+  ASSERT_TRUE(eventually([&] { return ended() == 1; }));
+  ASSERT_TRUE(workers->prepare(config.tokens));
+  workers->adopt();
+  EXPECT_EQ(starts(1), 3U);
+  EXPECT_EQ(workers->pids().size(), 1U);
+  EXPECT_EQ(ended(), 0);
+  workers.reset();
 }
 
 TEST_F(WorkersTest, MissingProgramIsAnError) {
@@ -181,7 +308,7 @@ TEST_F(WorkersTest, DestructionEndsThemEvenIfTheyIgnoreSigterm) {
 }
 
 TEST_F(WorkersTest, LongLinesAreCut) {
-  behave("say('x' * 10000)");
+  behave("say('0123456789' * 1000)");
   ASSERT_TRUE(start());
   EXPECT_TRUE(eventually([&] {
     const std::lock_guard lock(mutex);

@@ -18,6 +18,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../support/run.hpp"
+#include "../support/temp_dir.hpp"
 #include "ledger/leaf.hpp"
 #include "ledger/ledger.hpp"
 #include "tokens/digest.hpp"
@@ -25,38 +27,8 @@
 
 namespace avseal::ledger::test {
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = "/tmp/avseal-ledger-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-// Runs one coroutine to its end on a context of its own.
-inline void run(boost::asio::awaitable<void> coroutine) {
-  boost::asio::io_context context;
-  boost::asio::co_spawn(context, std::move(coroutine), boost::asio::detached);
-  context.run();
-}
-template <class T>
-T run(boost::asio::awaitable<T> coroutine) {
-  std::optional<T> result;
-  run([](boost::asio::awaitable<T> inner, std::optional<T>& out) -> boost::asio::awaitable<void> {
-    out.emplace(co_await std::move(inner));
-  }(std::move(coroutine), result));
-  return std::move(result.value());
-}
+using avseal::test::run;
+using avseal::test::TempDir;
 
 class MemorySubjectKeys final : public SubjectKeys {
  public:
@@ -130,7 +102,7 @@ class TestClock {
 
 // A ledger directory and what opens it.
 struct Fixture : ::testing::Test {
-  TemporaryDirectory directory;
+  TempDir directory;
   std::shared_ptr<FailingFiles> files = std::make_shared<FailingFiles>();
   TestClock clock;
   prometheus::Registry metrics;

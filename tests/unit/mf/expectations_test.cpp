@@ -1,9 +1,8 @@
 #include "examples/mf/expectations.hpp"
 
-#include <cstdlib>
-#include <fstream>
-
 #include <gtest/gtest.h>
+
+#include "../support/temp_dir.hpp"
 
 namespace avseal::mf {
 namespace {
@@ -24,15 +23,9 @@ TEST(ExpectationsTest, MalformedOptionsAreRefused) {
 
 class ExpectationFileTest : public ::testing::Test {
  protected:
-  ExpectationFileTest() {
-    std::string name = "/tmp/avmf-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    directory_ = name;
-  }
-  ~ExpectationFileTest() override { std::filesystem::remove_all(directory_); }
-  void write(std::string_view text) const { std::ofstream(directory_ / "e.json") << text; }
+  void write(std::string_view text) const { directory_.write("e.json", text); }
 
-  std::filesystem::path directory_;
+  test::TempDir directory_;
 };
 
 TEST_F(ExpectationFileTest, IsReadAgainForEachSession) {

@@ -7,40 +7,19 @@
 
 #include <gtest/gtest.h>
 
+#include "../support/temp_dir.hpp"
 #include "pkcs11/keys.hpp"
 #include "pkcs11/module.hpp"
 
 namespace avseal::pkcs11 {
+
+using avseal::test::TempDir;
 
 inline constexpr const char* softhsm = "/usr/lib/softhsm/libsofthsm2.so";
 
 inline Secret secret(std::string_view text) {
   return Secret::copy_of(as_bytes(text));
 }
-
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string name = "/tmp/avseal-test-XXXXXX";
-    if (mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  TempDirectory(const TempDirectory&) = delete;
-  TempDirectory& operator=(const TempDirectory&) = delete;
-  ~TempDirectory() { std::filesystem::remove_all(path_); }
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path write(const std::string& name, std::string_view text,
-                              std::filesystem::perms mode = std::filesystem::perms(0600)) const {
-    const auto file = path_ / name;
-    std::ofstream(file) << text;
-    std::filesystem::permissions(file, mode);
-    return file;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Points SoftHSM of this process, and of its children, to an empty token directory.
 class SoftHsm {
@@ -52,7 +31,7 @@ class SoftHsm {
                                              "\nobjectstore.backend = file\nlog.level = ERROR\n");
     setenv("SOFTHSM2_CONF", conf.c_str(), 1);
   }
-  TempDirectory directory;
+  TempDir directory;
 };
 
 class TokenTest : public ::testing::Test {

@@ -90,14 +90,14 @@ TEST_F(TokenTest, AnInvalidHandleIsALostSession) {
 }
 
 TEST(Pin, IsReadWithoutItsNewline) {
-  const TempDirectory directory;
+  const TempDir directory;
   const auto pin = read_pin_file(directory.write("pin", "1234\n"));
   ASSERT_TRUE(pin) << pin.error().detail;
   EXPECT_TRUE(pin->equals(as_bytes("1234")));
 }
 
 TEST(Pin, RefusesUnusableFiles) {
-  const TempDirectory directory;
+  const TempDir directory;
   for (const auto& file : {directory.path() / "absent", directory.path(), directory.write("empty", ""),
                            directory.write("newline", "\n"), directory.write("long", std::string(300, '1')),
                            directory.write("public", "1234", std::filesystem::perms(0604))}) {
@@ -110,7 +110,7 @@ TEST(Pin, RefusesUnusableFiles) {
 }
 
 TEST(Pin, CredentialsAreFilesOfTheirDirectory) {
-  const TempDirectory directory;
+  const TempDir directory;
   directory.write("hsm-pin", "5678");
   unsetenv("CREDENTIALS_DIRECTORY");
   EXPECT_FALSE(read_pin_credential("hsm-pin"));

@@ -8,42 +8,14 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include "../support/run.hpp"
+#include "../support/temp_dir.hpp"
 #include "ledger/ledger.hpp"
 
 namespace avseal::service::test {
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = "/tmp/avseal-service-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-// Runs one coroutine to its end on a context of its own.
-template <class T>
-T run(boost::asio::awaitable<T> coroutine) {
-  boost::asio::io_context context;
-  std::optional<T> result;
-  boost::asio::co_spawn(
-      context,
-      [](boost::asio::awaitable<T> inner, std::optional<T>& out) -> boost::asio::awaitable<void> {
-        out.emplace(co_await std::move(inner));
-      }(std::move(coroutine), result),
-      boost::asio::detached);
-  context.run();
-  return std::move(result.value());
-}
+using avseal::test::run;
+using avseal::test::TempDir;
 
 class WithLedger : public ::testing::Test {
  protected:
@@ -64,7 +36,7 @@ class WithLedger : public ::testing::Test {
     return all;
   }
 
-  TemporaryDirectory directory;
+  TempDir directory;
   prometheus::Registry metrics;
   std::shared_ptr<ledger::Ledger> ledger;
 };

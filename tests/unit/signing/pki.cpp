@@ -140,21 +140,4 @@ std::string key_pem(const Key& key) {
   return text_of(bio.get());
 }
 
-TempDir::TempDir() {
-  char name[] = "/tmp/avseal-XXXXXX";
-  require(mkdtemp(name) != nullptr, "mkdtemp");
-  path_ = name;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::filesystem::path TempDir::write(const std::string& name, std::string_view text) const {
-  const auto file = path_ / name;
-  std::ofstream(file, std::ios::binary) << text;
-  return file;
-}
-
 }  // namespace avseal::test

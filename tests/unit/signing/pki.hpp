@@ -8,6 +8,7 @@
 
 #include <openssl/evp.h>
 
+#include "../support/temp_dir.hpp"
 #include "tokens/certificate.hpp"
 
 namespace avseal::test {
@@ -36,19 +37,5 @@ struct Authority {
 // keyUsage digitalSignature, valid for an hour around now, SAN a.example, TNAuthList 1703555000 count 10.
 Subject signer_subject(UnixSeconds now);
 std::string key_pem(const Key& key);
-
-// A directory of its own, removed with everything in it.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path write(const std::string& name, std::string_view text) const;
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace avseal::test

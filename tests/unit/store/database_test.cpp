@@ -56,7 +56,8 @@ TEST_F(DatabaseTest, AnOlderSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(run(store->subscriptions().put({impu("sip:alice@a.example"), {}, 0})));
   store->close();
   Intruder(file).run(
-      "DROP TABLE operator_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; PRAGMA user_version = 1");
+      "DROP TABLE operator_state; DROP TABLE key_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; "
+      "PRAGMA user_version = 1");
   store = open();
   EXPECT_EQ(Intruder(file).text("PRAGMA user_version"), std::to_string(schema_version));
   EXPECT_TRUE(*run(store->subscriptions().find(impu("sip:alice@a.example"))));

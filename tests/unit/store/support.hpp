@@ -16,43 +16,15 @@
 #include <prometheus/text_serializer.h>
 #include <sqlite3.h>
 
+#include "../support/run.hpp"
+#include "../support/temp_dir.hpp"
 #include "store/store.hpp"
 #include "tokens/digest.hpp"
 
 namespace avseal::store::test {
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = "/tmp/avseal-store-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-// Runs one coroutine to its end on a context of its own.
-template <class T>
-T run(boost::asio::awaitable<T> coroutine) {
-  boost::asio::io_context context;
-  std::optional<T> result;
-  boost::asio::co_spawn(
-      context,
-      [](boost::asio::awaitable<T> inner, std::optional<T>& out) -> boost::asio::awaitable<void> {
-        out.emplace(co_await std::move(inner));
-      }(std::move(coroutine), result),
-      boost::asio::detached);
-  context.run();
-  return std::move(result.value());
-}
+using avseal::test::run;
+using avseal::test::TempDir;
 
 inline tokens::Impu impu(std::string_view text) {
   return tokens::Impu::parse(text).value();
@@ -89,7 +61,7 @@ class Intruder {
 };
 
 struct Fixture : ::testing::Test {
-  TemporaryDirectory directory;
+  TempDir directory;
   prometheus::Registry metrics;
   std::filesystem::path file = directory.path() / "store.sqlite";
   std::shared_ptr<std::atomic<std::int64_t>> now = std::make_shared<std::atomic<std::int64_t>>(1'763'930'000);

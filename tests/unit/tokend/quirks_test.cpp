@@ -32,6 +32,17 @@ TEST_F(FaultTest, FewerSessionsThanWantedAreUsed) {
   }
 }
 
+TEST_F(FaultTest, SessionsThatBecomeFreeAreTaken) {
+  rule("session-limit max=2");
+  const auto worker = start(config_with("sessions = 4\n"));
+  ASSERT_TRUE(worker->ready()) << worker->log();
+  EXPECT_EQ(sessions_of(socket()), 2U);
+  clear();
+  EXPECT_TRUE(eventually([this] { return sessions_of(socket()) == 4; })) << worker->log();
+  Client client = connect();
+  EXPECT_EQ(sign_many(client, 100), 100);
+}
+
 TEST_F(FaultTest, OneSessionIsEnough) {
   rule("session-limit max=1");
   const auto worker = start(config_with("sessions = 4\n"));

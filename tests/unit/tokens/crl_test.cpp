@@ -129,6 +129,18 @@ TEST_F(Crl, times_are_bounded) {
   EXPECT_EQ(with(now, now + 31 * day), refused_for("times outside the issuer's validity"));  // which is 30 days
 }
 
+TEST_F(Crl, times_lie_in_the_issuers_validity) {
+  const UnixSeconds start = issuer.certificate.not_before();
+  const auto at = [&](UnixSeconds from) {
+    fields.this_update = from;
+    const auto checked = check_crl_tbs(tbs(), issuer.certificate, start);
+    return checked ? std::string("ok") : checked.error().detail;
+  };
+  fields.next_update = start + day;
+  EXPECT_EQ(at(start), "ok");
+  EXPECT_EQ(at(start - 1), refused_for("times outside the issuer's validity"));
+}
+
 TEST_F(Crl, times_have_the_one_form_of_RFC_5280) {
   const std::string form = refused_for("no thisUpdate or no nextUpdate in the form of RFC 5280");
   EXPECT_EQ(verdict(tbs([](X509_CRL* crl) {
@@ -249,6 +261,11 @@ INSTANTIATE_TEST_SUITE_P(
                    [](X509_CRL* c) {
                      replace_extension(c, NID_crl_number, {2, 1, 1, 0});
                    }},
+        Alteration{"empty number", bad_number, [](X509_CRL* c) { replace_extension(c, NID_crl_number, {}); }},
+        Alteration{"number of no octets", bad_number,
+                   [](X509_CRL* c) {
+                     replace_extension(c, NID_crl_number, {2, 0});
+                   }},
         Alteration{"number that is an octet string", bad_number,
                    [](X509_CRL* c) {
                      replace_extension(c, NID_crl_number, {4, 1, 1});
@@ -283,10 +300,19 @@ INSTANTIATE_TEST_SUITE_P(
                    [](X509_CRL* c) {
                      add_entry_with(c, NID_crl_reason, {0x0a, 1, 11});
                    }},
-        Alteration{"critical reason", bad_entry,
+        Alteration{"empty reason", bad_entry, [](X509_CRL* c) { add_entry_with(c, NID_crl_reason, {}); }},
+        Alteration{"reason with a byte behind", bad_entry,
                    [](X509_CRL* c) {
-                     add_entry_with(c, NID_crl_reason, {0x0a, 1, 1}, true);
+                     add_entry_with(c, NID_crl_reason, {0x0a, 1, 1, 0});
                    }},
+        Alteration{"reason that is an integer", bad_entry,
+                   [](X509_CRL* c) { add_entry_with(c, NID_crl_reason, {0x02, 1, 1}); }},
+        Alteration{"reason of another length", bad_entry,
+                   [](X509_CRL* c) { add_entry_with(c, NID_crl_reason, {0x0a, 2, 1}); }},
+        Alteration{"invalidity date", bad_entry,
+                   [](X509_CRL* c) { add_entry_with(c, NID_invalidity_date, {0x0a, 1, 1}); }},
+        Alteration{"critical reason", bad_entry,
+                   [](X509_CRL* c) { add_entry_with(c, NID_crl_reason, {0x0a, 1, 1}, true); }},
         Alteration{"certificate issuer", bad_entry, [](X509_CRL* c) {
                      add_entry_with(c, NID_certificate_issuer, {0x30, 3, 0x82, 1, 'x'}, true);
                    }}));
@@ -297,6 +323,24 @@ TEST_F(Crl, another_encoding_is_refused) {
   bytes[1] = 0x82;
   bytes.insert(bytes.begin() + 2, 0);
   EXPECT_EQ(verdict(bytes), refused_for("another encoding than DER"));
+}
+
+TEST_F(Crl, an_empty_list_of_entries_is_refused) {
+  fields.serials.clear();
+  const std::string hex = hex_encode(tbs());
+  const std::size_t behind_times = hex.find("170d", hex.find("170d") + 4) + 30;
+  const Bytes content = hex_decode(hex.substr(4, behind_times - 4) + "3000" + hex.substr(behind_times)).value();
+  EXPECT_EQ(verdict(der::element(der::sequence, content)),
+            refused_for("an empty list of entries, which is left out instead"));
+}
+
+TEST_F(Crl, an_issuer_without_key_identifier_is_refused) {
+  const Bytes good = tbs();
+  const ssl::X509Ptr bare(X509_dup(issuer.certificate.native()));
+  X509_EXTENSION_free(X509_delete_ext(bare.get(), X509_get_ext_by_NID(bare.get(), NID_subject_key_identifier, -1)));
+  X509_sign(bare.get(), issuer.key.native(), EVP_sha256());
+  issuer.certificate = Certificate::from_der(ssl::to_der<const X509>(i2d_X509, bare.get())).value();
+  EXPECT_EQ(verdict(good), refused_for("that the issuer has no subject key identifier"));
 }
 
 TEST_F(Crl, nothing_stays_on_the_error_queue) {

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+namespace avseal::test {
+
+// A directory that goes with its object, everything in it too. Its path is short: socket paths have room for 108 bytes.
+class TempDir {
+ public:
+  TempDir() {
+    std::string name = "/tmp/avseal-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) std::abort();
+    path_ = name;
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  ~TempDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+  std::filesystem::path write(const std::string& name, std::string_view text,
+                              std::filesystem::perms mode = std::filesystem::perms(0600)) const {
+    const auto file = path_ / name;
+    std::ofstream(file, std::ios::binary) << text;
+    std::filesystem::permissions(file, mode);
+    return file;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace avseal::test
