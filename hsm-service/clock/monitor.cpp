@@ -45,6 +45,10 @@ Monitor::Monitor(Ask ask, std::chrono::milliseconds ask_every, Guard& guard,
                    .Name("avseal_clock_changes_total")
                    .Help("Times that the clock was stepped, restored, unsynchronised or synchronised, by event")
                    .Register(metrics)) {
+  using Kind = Guard::Change::Kind;
+  for (const auto kind : {Kind::stepped, Kind::restored, Kind::unsynchronised, Kind::synchronised}) {
+    changes_.Add({{"event", std::string(to_string(kind))}});
+  }
   look();
   thread_ = std::thread([this] { run(); });
 }
