@@ -134,3 +134,42 @@ def test_operator_accepts_the_time(running, people, clock, alice):
     shown = running.avseal("clock", "show", *running.operator_options()).stdout
     assert "trusted" in shown
     assert people["operator"].get("/readyz").status == 200
+
+
+TRACKING = "D9C6C53C,192.0.2.1,3,1753460000.1,-0.000012,0.000001,0.000023,-12.3,0.001,0.045,0.0123,0.0009,64.2,{leap}\n"
+
+
+def test_chrony_is_heard(directory, build):
+    """A chronyc of ours tells avseald what chronyd would: not synchronised, synchronised, a step, and ten seconds later the time is trusted again."""
+    site = demo_site.Site(directory / "site", build)
+    site.make()
+    shifted = ShiftedClock(directory, build)
+    site.environment = {**site.environment, **shifted.environment}
+    says = directory / "says"
+    says.write_text(TRACKING.format(leap="Not synchronised"))
+    chronyc = directory / "chronyc"
+    chronyc.write_text(f"#!/bin/sh\n[ \"$*\" = '-n -c tracking' ] && exec cat {says}\n")
+    chronyc.chmod(0o700)
+    file = site.directory / "avseald.toml"
+    file.write_text(file.read_text().replace('source = "trusted"', f'source = "chrony"\nchronyc = "{chronyc}"'))
+    site.start_service()
+    try:
+        operator = curl.client_of(site, "operator")
+        call.subscribe(site)
+        wish = call.signing_request("SHA-256 " + ":".join(["AB"] * 32))
+        refused = call.sign(site, wish)
+        assert refused.status == 503 and "clock-unsynchronised" in refused.text, refused.text
+        assert "not synchronised" in operator.get("/readyz").json()["clock"]["why"]
+        says.write_text(TRACKING.format(leap="Normal"))
+        wait_until(lambda: operator.get("/operations/v1/clock").json()["trusted"])
+        assert call.sign(site, call.signing_request("SHA-256 " + ":".join(["AB"] * 32))).status == 200
+        shifted.shift(30)
+        assert call.sign(site, wish).status == 503
+        wait_for_event(site, "clock.stepped", 1)
+        restored = wait_for_event(site, "clock.restored", 1)
+        assert "chrony said synchronised" in restored["details"]["detail"], restored
+        assert operator.get("/operations/v1/clock").json()["trusted"]
+        says.write_text("506 Cannot talk to daemon\n")
+        wait_until(lambda: not operator.get("/operations/v1/clock").json()["trusted"])
+    finally:
+        assert site.stop() == 0

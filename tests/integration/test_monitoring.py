@@ -1,6 +1,7 @@
 """docs/operations/: every metric and label that the alert rules and the dashboard name is there on a site that has seen trouble."""
 
 import json
+import os
 import pathlib
 import re
 import signal
@@ -10,8 +11,11 @@ import pytest
 import yaml
 
 from demo import call, curl, site as demo_site
+from support.faults import Faults
 from support.load import wait_until
 from support.software_ue import SoftwareUe
+
+SITE_FAULTS = True
 
 DOCUMENTS = pathlib.Path(__file__).parents[2] / "docs" / "operations"
 ALERTS = yaml.safe_load((DOCUMENTS / "alerts.yml").read_text())
@@ -20,12 +24,16 @@ RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 PANELS = DASHBOARD["panels"]
 
 
-def workers(site):
-    """Of avseald; they are children of its control thread."""
+def workers(site, token=""):
+    """Processes of avseald's workers, of one token or all; they are children of its control thread."""
     found = []
     for task in pathlib.Path(f"/proc/{site.running['avseald'].pid}/task").iterdir():
         found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+    return [pid for pid in found if f"/{token}" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def log_of(site):
+    return (site.log / "avseald.log").read_text()
 
 
 def sign(site, ue):
@@ -34,8 +42,8 @@ def sign(site, ue):
 
 @pytest.fixture(scope="module")
 def metrics(site):
-    """Names of metrics, and their labels, after a refusal, a dead worker, an HSM that does not answer, a forged row, altered content
-    and a refused reload."""
+    """Names of metrics, and their labels, after a refusal, HSM errors, a dead worker, one that ended for good, an HSM that does not
+    answer, a forged row, altered content and a refused reload."""
     alice = SoftwareUe(site)
     assert call.subscribe(site).status == 201
     call.publish(site, call.sample_avatar(100_000))
@@ -45,15 +53,22 @@ def metrics(site):
     assert call.fetch(site, "metadata", token).status == 200
     assert curl.client_of(site, "xr-as").post("/stir/v1/signing", json_body={}).status == 403
 
+    with Faults(site.faults).rule(f"return function=C_Sign code=CKR_FUNCTION_FAILED token={demo_site.TOKENS[0]}"):
+        wait_until(lambda: sign(site, alice).status == 200 and "avseal_hsm_errors_total" in curl.client_of(site, "auditor").get("/metrics").text)
+    worker_config = site.worker_config(demo_site.TOKENS[1])
+    good = worker_config.read_text()
+    worker_config.write_text("no member = of this file\n")
+    os.kill(workers(site, demo_site.TOKENS[1])[0], signal.SIGKILL)
+    wait_until(lambda: "avseal_hsm_workers_ended{" in curl.client_of(site, "auditor").get("/metrics").text)
     dead = workers(site)[0]
-    subprocess.run(["kill", "-9", str(dead)], check=True)
-    wait_until(lambda: dead not in workers(site) and len(workers(site)) > 1)
+    os.kill(dead, signal.SIGKILL)
+    wait_until(lambda: dead not in workers(site) and sign(site, alice).status == 200)
     asleep = workers(site)
     for pid in asleep:
-        subprocess.run(["kill", "-STOP", str(pid)], check=True)
+        os.kill(pid, signal.SIGSTOP)
     assert sign(site, alice).status == 503
     for pid in asleep:
-        subprocess.run(["kill", "-CONT", str(pid)], check=True)
+        os.kill(pid, signal.SIGCONT)
 
     subprocess.run(["sqlite3", site.directory / "store.sqlite", ".timeout 5000", "UPDATE subscription SET avatars = '[]'"], check=True)
     curl.client_of(site, "operator").get(f"/subscriptions/v1/{call.path_segment(demo_site.ALICE)}")
@@ -65,15 +80,16 @@ def metrics(site):
     except ConnectionError:
         pass  # cut where the altered segment begins
 
-    file = site.directory / "avseald.toml"
-    good = file.read_text()
-    file.write_text("[server\n")
     site.running["avseald"].send_signal(signal.SIGHUP)
-    wait_until(lambda: "event=configuration-refused" in (site.log / "avseald.log").read_text())
-    file.write_text(good)
+    wait_until(lambda: "event=configuration-refused" in log_of(site))
+    text = curl.client_of(site, "auditor").get("/metrics").text
+    worker_config.write_text(good)
+    site.running["avseald"].send_signal(signal.SIGHUP)
+    wait_until(lambda: "event=configuration-reloaded" in log_of(site))
+    assert workers(site, demo_site.TOKENS[1]), "a reload starts again what had ended for good"
 
     found = {}
-    for line in curl.client_of(site, "auditor").get("/metrics").text.splitlines():
+    for line in text.splitlines():
         sample = re.fullmatch(r"(\w+)(?:\{(.*)\})? \S+", line)
         if sample:
             labels = set(re.findall(r'(\w+)="', sample[2] or ""))
