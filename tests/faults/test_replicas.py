@@ -69,7 +69,7 @@ def stopped_site(stopped_site):
     """A site whose deadline is longer than a slow machine's pauses, and whose workers want several sessions each."""
     for token in stopped_site.tokens:
         worker = stopped_site.worker_config(token)
-        worker.write_text("sessions = 4\n" + worker.read_text())
+        worker.write_text("sessions = 2\n" + worker.read_text())
     path = stopped_site.directory / "avseald.toml"
     path.write_text(path.read_text().replace("threads = 2\n", "threads = 2\nrequest_deadline_ms = 10000\n", 1))
     return stopped_site
