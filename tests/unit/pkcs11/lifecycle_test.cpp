@@ -14,6 +14,7 @@ namespace {
 tokens::Certificate certificate(long serial) {
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
   const std::unique_ptr<X509, decltype(&X509_free)> x509(X509_new(), &X509_free);
+  X509_set_version(x509.get(), X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(x509.get()), serial);
   X509_gmtime_adj(X509_getm_notBefore(x509.get()), 0);
   X509_gmtime_adj(X509_getm_notAfter(x509.get()), 3600);
@@ -64,6 +65,7 @@ TEST_F(LifecycleTest, AnAuditorIsToldEveryAttribute) {
 TEST_F(LifecycleTest, AnImportedKeyIsToldApart) {
   Template imported;
   imported.number(CKA_CLASS, CKO_SECRET_KEY).number(CKA_KEY_TYPE, CKK_AES).flag(CKA_TOKEN, true);
+  imported.flag(CKA_PRIVATE, false);  // SoftHSM cannot read the dates of private objects
   imported.add(CKA_LABEL, "imported").add(CKA_VALUE, Bytes(32, 1)).flag(CKA_SENSITIVE, false);
   imported.add(CKA_START_DATE, "20260131").add(CKA_END_DATE, "20270131").flag(CKA_EXTRACTABLE, true);
   CK_OBJECT_HANDLE handle = 0;
