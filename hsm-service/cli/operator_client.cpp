@@ -38,12 +38,17 @@ CLI::Option* OperatorClient::add_to(CLI::App& command, Need need) {
   auto* option = command.add_option("--url", url, "base URL of avseald, https://host[:port]");
   option->required(need == Need::required);
   const auto add_file = [&](const std::string& name, std::string& file, const std::string& description) {
-    return command.add_option(name, file, description)->check(CLI::ExistingFile)->needs(option);
+    return command.add_option(name, file, description)->check(CLI::ExistingFile);
   };
-  option->needs(add_file("--cacert", cacert, "PEM certificates that avseald's TLS certificate chains to"));
+  auto* anchors = add_file("--cacert", cacert, "PEM certificates that avseald's TLS certificate chains to");
   auto* certificate = add_file("--cert", cert, "operator's client certificate (PEM)");
   auto* private_key = add_file("--key", key, "its private key (PEM)");
-  if (need != Need::anonymous) option->needs(certificate);
+  if (need != Need::anonymous) {
+    for (auto* file : {anchors, certificate, private_key}) {
+      option->needs(file);
+      file->needs(option);
+    }
+  }
   certificate->needs(private_key);
   private_key->needs(certificate);
   return option;

@@ -15,9 +15,10 @@ struct OperatorClient {
   std::string cert;
   std::string key;
 
-  // `anonymous`: without a certificate only what everybody may read can be asked for.
+  // `optional`: all of them or none. `anonymous`: any may be left out, for the caller knows better, or asks only for
+  // what everybody may read.
   enum class Need { required, optional, anonymous };
-  CLI::Option* add_to(CLI::App& command, Need need = Need::required);  // the option --url, which needs the others
+  CLI::Option* add_to(CLI::App& command, Need need = Need::required);  // the option --url
 
   // The answer, whatever its status, or why there was none. Without `cert`, anonymously.
   [[nodiscard]] Result<http::ClientResponse> ask(http::Method method, std::string_view path,

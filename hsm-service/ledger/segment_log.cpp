@@ -33,11 +33,12 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Options options) {
 
 Result<void> SegmentLog::lock_directory() {
   const auto& path = options_.directory;
-  std::error_code failed;
-  if (std::filesystem::create_directories(path, failed); failed) {
-    return errors::unavailable("cannot create", path, failed.value());
-  }
   const auto parent = std::filesystem::absolute(path).lexically_normal().parent_path();
+  std::error_code failed;
+  if (std::filesystem::create_directories(parent, failed); failed) {
+    return errors::unavailable("cannot create", parent, failed.value());
+  }
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return errors::unavailable("cannot create", path, errno);
   const FileDescriptor above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!above || ::fsync(above.get()) != 0) return errors::unavailable("cannot sync", parent, errno);
   directory_ = FileDescriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -4,6 +4,7 @@
 #include <future>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -143,7 +144,7 @@ void Reloader::reload() {
     return refuse(next.config, prepared.error());
   }
   set_log_level(next.config.log_level);
-  adopt(std::move(next));
+  for (auto& retired : adopt(std::move(next))) retired.get();
   workers_->adopt();
   reloads_.Add({{"outcome", "reloaded"}}).Increment();
   spdlog::info("event=configuration-reloaded file={} digest={}", log_value(current_->file.string()), current_->digest);
@@ -154,7 +155,7 @@ Result<void> Reloader::take_keys(const std::vector<KeyStateRow>& rows, const Job
   next.config = *current_;
   AVSEAL_CHECK(prepare_nodes(next, rows));
   AVSEAL_CHECK(decide());
-  adopt(std::move(next));
+  (void)adopt(std::move(next));
   return {};
 }
 
@@ -194,18 +195,20 @@ Result<void> Reloader::log_reload(const Prepared& next) const {
   return asio::co_spawn(control_.context(), log_event(*shared_.ledger, std::move(event)), asio::use_future).get();
 }
 
-void Reloader::adopt(Prepared next) {
+std::vector<std::future<void>> Reloader::adopt(Prepared next) {
   if (next.trust) next.trust();
   certificates_.show(*next.change.keys);
-  std::vector<std::future<void>> adopting;
+  std::vector<std::future<void>> retired;
   for (std::size_t i = 0; i < shared_.nodes.size(); ++i) {
     Node& node = *shared_.nodes[i];
-    adopting.push_back(
+    retired.push_back(
         asio::co_spawn(node.context(), node.adopt(next.change, std::move(next.keyrings[i])), asio::use_future));
   }
-  for (auto& adopted : adopting) adopted.get();
+  // A node changes before it waits, so what comes after it there finds it changed.
+  for (Node* node : shared_.nodes) asio::post(node->context(), std::packaged_task<void()>([] {})).get();
   const std::lock_guard lock(mutex_);
   current_ = std::make_shared<const Config>(std::move(next.config));
+  return retired;
 }
 
 void Reloader::refuse(const Config& wanted, const Error& error) {

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -51,7 +52,8 @@ class Reloader {
   Result<void> prepare_reload(Prepared& next);
   Result<void> prepare_nodes(Prepared& next, const std::vector<KeyStateRow>& rows) const;
   Result<void> log_reload(const Prepared& next) const;
-  void adopt(Prepared next);
+  // In force on return; gives what waits until the earlier connections are closed.
+  std::vector<std::future<void>> adopt(Prepared next);
   void refuse(const Config& wanted, const Error& error);
 
   Shared& shared_;

@@ -145,13 +145,13 @@ def test_public_url_without_a_name(copy, healthy, url):
 def test_modes(copy, healthy, name, mode, expected, severity):
     path = copy.directory / name
     if not path.exists():
-        path.touch() if "." in name else path.mkdir()
+        path.touch() if "." in name else path.mkdir(mode=0o700)
     path.chmod(mode)
     assert found(copy, healthy) == {expected: severity}
 
 
 def test_module_that_everybody_may_write(copy, healthy):
-    module = copy.directory / "module.so"
+    module = copy.directory / "libsofthsm2.so"
     shutil.copy(copy.module, module)
     module.chmod(0o757)
     edit(copy, f"tokend-{A}.toml", copy.module, str(module))
@@ -213,7 +213,6 @@ def test_limits_of_the_shell(copy, healthy):
 
 def test_core_dumps_of_the_service(copy, healthy):
     """Whoever holds the ledger is the service."""
-    (copy.directory / "ledger").mkdir(mode=0o700)
     descriptor = os.open(copy.directory / "ledger", os.O_RDONLY)
     before = resource.getrlimit(resource.RLIMIT_CORE)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
