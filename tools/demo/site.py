@@ -114,9 +114,9 @@ class Site:
         """What `avseal` needs to speak with the running service as its operator."""
         return ("--url", self.url, "--cacert", self.pki.pem("tls-ca"), "--cert", self.pki.pem("operator"), "--key", self.pki.key("operator"))
 
-    def key_command(self, command, *arguments, token=TOKENS[0]):
+    def key_command(self, command, *arguments, token=TOKENS[0], check=True):
         return self.avseal("key", command, "--module", self.module, "--token", token_uri(token), "--pin-file", self.secret("pin"),
-                           *arguments)
+                           *arguments, check=check)
 
     def own_ledger(self):
         """Where an act on the HSM is recorded while no avseald runs."""

@@ -286,7 +286,8 @@ TEST_F(OperatorStatesTest, AreReplacedByNameAndSurviveARestart) {
 TEST_F(OperatorStatesTest, ComeToAStoreOfSchemaOne) {
   store->close();
   Intruder(file).run(
-      "DROP TABLE operator_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; PRAGMA user_version = 1");
+      "DROP TABLE operator_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; DROP TABLE key_state;"
+      "PRAGMA user_version = 1");
   store = open();
   ASSERT_TRUE(run(store->operator_states().put({"token", "hsm-a", "drained"})));
   EXPECT_EQ(run(store->operator_states().all("token"))->size(), 1U);
