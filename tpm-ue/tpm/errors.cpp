@@ -160,11 +160,6 @@ Error timed_out(std::chrono::milliseconds limit) {
                               fmt::format("the TPM did not answer within {} ms", limit.count()));
 }
 
-Error malformed(std::string_view structure) {
-  return avseal::errors::make(Category::invalid, "tpm-structure-malformed",
-                              fmt::format("not a well-formed {} of exactly the given size", structure));
-}
-
 }  // namespace errors
 
 }  // namespace avseal::tpm

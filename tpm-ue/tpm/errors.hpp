@@ -2,6 +2,7 @@
 
 #include <tss2/tss2_common.h>
 
+#include "structures/errors.hpp"
 #include "tokens/result.hpp"
 
 namespace avseal::tpm::errors {
@@ -17,7 +18,6 @@ Error from_rc(TSS2_RC rc, std::string_view command);
 Error tcti_refused(std::string_view tcti);
 Error queue_full();
 Error timed_out(std::chrono::milliseconds limit);
-Error malformed(std::string_view structure);  // "tpm-structure-malformed"
 
 }  // namespace avseal::tpm::errors
 

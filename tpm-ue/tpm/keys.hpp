@@ -5,7 +5,9 @@
 
 #include "tokens/secret.hpp"
 #include "tpm/context.hpp"
-#include "tpm/structures.hpp"
+#include "structures/attest.hpp"
+#include "structures/public_area.hpp"
+#include "structures/templates.hpp"
 
 namespace avseal::tpm {
 

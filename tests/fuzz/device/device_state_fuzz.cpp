@@ -2,7 +2,8 @@
 #include <cstdlib>
 
 #include "device/state.hpp"
-#include "tpm/structures.hpp"
+#include "structures/public_area.hpp"
+#include "structures/templates.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const avseal::ByteView bytes(data, size);

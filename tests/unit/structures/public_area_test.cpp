@@ -1,7 +1,9 @@
-#include "tpm/structures.hpp"
+#include "structures/public_area.hpp"
 
 #include <gtest/gtest.h>
 
+#include "structures/attest.hpp"
+#include "structures/templates.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 
@@ -96,6 +98,8 @@ TEST(StructuresTest, NameIsAlgorithmAndDigestOfThePublicArea) {
 
   TPM2B_PUBLIC other = sample_blob().public_area;
   other.publicArea.nameAlg = TPM2_ALG_SHA384;
+  EXPECT_EQ(name_of(other).value().size(), 50U);
+  other.publicArea.nameAlg = TPM2_ALG_SHA1;
   EXPECT_FALSE(name_of(other));
 }
 
