@@ -21,6 +21,11 @@ Tcti classify(std::string_view tcti) {
   return Tcti::refused;
 }
 
+// The kernel's resource manager has no other name; "device" alone tries it first.
+bool is_managed(std::string_view tcti) {
+  return tcti == "device" || tcti == "device:" || tcti.starts_with("device:/dev/tpmrm") || tcti.starts_with("tabrmd");
+}
+
 // Property values carry text as big-endian words padded with NUL or blanks.
 std::string text_of(std::uint32_t value) {
   std::string text;
@@ -44,6 +49,7 @@ Result<std::unique_ptr<Context>> Context::open(const std::string& tcti) {
   std::unique_ptr<Context> context(new Context);
   context->info_.tcti = tcti;
   context->info_.emulated = kind == Tcti::emulator;
+  context->info_.managed = is_managed(tcti);
   if (const TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti.c_str(), &context->tcti_); rc != TSS2_RC_SUCCESS) {
     return errors::from_rc(TSS2_TCTI_RC_LAYER | (rc & ~TSS2_RC_LAYER_MASK), "open " + tcti);
   }
@@ -72,6 +78,27 @@ Result<void> Context::command(std::string_view name, const std::function<TSS2_RC
   Error error = errors::from_rc(rc, name);
   if (needs_new_context(error)) usable_ = false;
   return error;
+}
+
+Result<std::optional<std::uint32_t>> Context::property(TPM2_PT which) {
+  TPMS_CAPABILITY_DATA* raw = nullptr;
+  AVSEAL_CHECK(command("TPM2_GetCapability", [&](ESYS_CONTEXT* esys) {
+    TPMI_YES_NO more = TPM2_NO;
+    return Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, which, 1, &more,
+                              &raw);
+  }));
+  const EsysPtr<TPMS_CAPABILITY_DATA> data(raw);
+  const TPML_TAGGED_TPM_PROPERTY& list = data->data.tpmProperties;
+  if (list.count == 0 || list.tpmProperty[0].property != which) return std::optional<std::uint32_t>{};
+  return std::optional<std::uint32_t>(list.tpmProperty[0].value);
+}
+
+void Context::shut_down() {
+  if (!usable_ || info_.managed) return;
+  // Nothing to do about a failure: the TPM is left as a power loss would leave it.
+  static_cast<void>(command("TPM2_Shutdown", [](ESYS_CONTEXT* esys) {
+    return Esys_Shutdown(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_SU_CLEAR);
+  }));
 }
 
 Result<void> Context::describe() {
@@ -111,12 +138,24 @@ Handle& Handle::operator=(Handle&& other) noexcept {
 Handle::~Handle() {
   if (context_ == nullptr || handle_ == ESYS_TR_NONE) return;
   // A context that lost its TPM would only fail again; closing the context frees its side.
-  if (!context_->usable()) return;
-  if (kind_ == Kind::persistent) {
+  if (!context_->usable()) {
+    remember();
+  } else if (kind_ == Kind::persistent) {
     Esys_TR_Close(context_->native(), &handle_);
   } else {
     Esys_FlushContext(context_->native(), handle_);
   }
+}
+
+void Handle::remember() const {
+  if (kind_ == Kind::persistent) return;
+  Leftover leftover{tpm_handle(), {}};
+  if (leftover.handle >> TPM2_HR_SHIFT == TPM2_HT_TRANSIENT) {
+    auto own = name();
+    if (!own) return;
+    leftover.name = std::move(*own);
+  }
+  context_->leftovers_.push_back(std::move(leftover));
 }
 
 TPM2_HANDLE Handle::tpm_handle() const {

@@ -3,8 +3,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <tss2/tss2_esys.h>
 
@@ -22,6 +24,14 @@ struct TpmInfo {
   std::string vendor;        // TPM_PT_VENDOR_STRING_1..4
   std::string firmware;      // "8217.4131.16.2"
   bool emulated = false;     // reached by a TCTI that exists for tests
+  bool managed = false;      // a resource manager or tabrmd stands between; it is theirs to end the TPM's work orderly
+};
+
+// What a lost connection left in the TPM. Behind a resource manager nothing is left, and a reset leaves nothing either;
+// but a TPM reached directly would run out of its few slots.
+struct Leftover {
+  TPM2_HANDLE handle = TPM2_RH_NULL;
+  Bytes name;  // empty for a session
 };
 
 // Memory that ESAPI handed out.
@@ -44,17 +54,28 @@ class Context {
   // Runs one ESAPI call; repeats it with growing pauses, below a second in total, while the TPM asks for that.
   Result<void> command(std::string_view name, const std::function<TSS2_RC(ESYS_CONTEXT*)>& call);
 
+  // One of the TPM's 32-bit properties (TPM_PT), or nothing if it has none.
+  Result<std::optional<std::uint32_t>> property(TPM2_PT which);
+
+  // TPM2_Shutdown(CLEAR) at an orderly stop, where nobody else does it: an unclean power cycle counts against the
+  // dictionary-attack counter if others used keys without noDA, and leaves the TPM's clock unsafe.
+  void shut_down();
+  // Objects and sessions whose handles died after the connection was lost.
+  std::vector<Leftover> take_leftovers() { return std::exchange(leftovers_, {}); }
+
   [[nodiscard]] const TpmInfo& info() const { return info_; }
   [[nodiscard]] ESYS_CONTEXT* native() const { return esys_; }
   [[nodiscard]] bool usable() const { return usable_; }
 
  private:
+  friend class Handle;
   Context() = default;
   Result<void> describe();
 
   TSS2_TCTI_CONTEXT* tcti_ = nullptr;
   ESYS_CONTEXT* esys_ = nullptr;
   TpmInfo info_;
+  std::vector<Leftover> leftovers_;
   bool usable_ = true;
 };
 
@@ -70,7 +91,7 @@ class Handle {
   Handle& operator=(Handle&& other) noexcept;
   ~Handle();
 
-  void forget() { kind_ = Kind::persistent; }  // leaves the object in the TPM
+  void forget() noexcept { kind_ = Kind::persistent; }  // leaves the object in the TPM
   [[nodiscard]] ESYS_TR get() const { return handle_; }
   [[nodiscard]] bool is_persistent() const { return kind_ == Kind::persistent; }
   // The TPM's own number of it.
@@ -79,6 +100,8 @@ class Handle {
   [[nodiscard]] Result<Bytes> name() const;
 
  private:
+  void remember() const;
+
   Context* context_ = nullptr;
   ESYS_TR handle_ = ESYS_TR_NONE;
   Kind kind_ = Kind::flushed;

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view transport = "tpm-transport";
 constexpr std::string_view state_lost = "tpm-state-lost";
+constexpr std::string_view slots_exhausted = "tpm-slots-exhausted";
 
 // Codes of the TPM come with layer 0, or from a resource manager that passes them on or answers in its stead (tabrmd).
 bool of_tpm(TSS2_RC rc) {
@@ -51,18 +52,20 @@ constexpr std::array words{
           "tpm2_dictionarylockout --clear-lockout"},
     Words{TPM2_RC_AUTH_FAIL, Category::forbidden, "tpm-auth-refused",
           "the authorization value is wrong: the auth file is not the one that was made with this key"},
-    Words{TPM2_RC_BAD_AUTH, Category::forbidden, "tpm-auth-refused",
-          "the authorization value is wrong: the auth file is not the one that was made with this key, or (for owner "
-          "commands) the owner hierarchy has a password and its owner must place the SRK at 0x81000001"},
+    Words{
+        TPM2_RC_BAD_AUTH, Category::forbidden, "tpm-auth-refused",
+        "the authorization value is wrong: the auth file is not the one that was made with this key, or the hierarchy "
+        "has a password. Owner hierarchy: let the TPM's owner place the SRK at 0x81000001; endorsement hierarchy: its "
+        "password must be empty for enrollment"},
     Words{TPM2_RC_INTEGRITY, Category::invalid, "tpm-blob-refused",
           "the key file is corrupted or was made under another storage root key; restore the file, or initialise a new "
           "state directory and enroll again"},
-    Words{TPM2_RC_OBJECT_MEMORY, unavailable, "tpm-slots-exhausted",
+    Words{TPM2_RC_OBJECT_MEMORY, unavailable, slots_exhausted,
           "no free object slot: other programs left objects loaded; use /dev/tpmrm0 or tpm2_flushcontext -t"},
-    Words{TPM2_RC_OBJECT_HANDLES, unavailable, "tpm-slots-exhausted", "no free object handle; use /dev/tpmrm0"},
-    Words{TPM2_RC_SESSION_MEMORY, unavailable, "tpm-slots-exhausted",
+    Words{TPM2_RC_OBJECT_HANDLES, unavailable, slots_exhausted, "no free object handle; use /dev/tpmrm0"},
+    Words{TPM2_RC_SESSION_MEMORY, unavailable, slots_exhausted,
           "no free session slot: other programs left sessions loaded; use /dev/tpmrm0 or tpm2_flushcontext -l"},
-    Words{TPM2_RC_SESSION_HANDLES, unavailable, "tpm-slots-exhausted", "no free session handle; use /dev/tpmrm0"},
+    Words{TPM2_RC_SESSION_HANDLES, unavailable, slots_exhausted, "no free session handle; use /dev/tpmrm0"},
     Words{TPM2_RC_MEMORY, unavailable, "tpm-busy", "the TPM is out of working memory; try again"},
     Words{TPM2_RC_RETRY, unavailable, "tpm-busy", "the TPM is busy; try again"},
     Words{TPM2_RC_YIELDED, unavailable, "tpm-busy", "the TPM is busy; try again"},
@@ -70,7 +73,8 @@ constexpr std::array words{
     Words{TPM2_RC_NV_RATE, unavailable, "tpm-busy", "the TPM limits the rate of its non-volatile writes; try again"},
     Words{TPM2_RC_NV_UNAVAILABLE, unavailable, "tpm-busy", "the TPM's non-volatile memory is not ready; try again"},
     Words{TPM2_RC_NV_SPACE, unavailable, "tpm-nv-full", "no room for another persistent object"},
-    Words{TPM2_RC_CONTEXT_GAP, unavailable, state_lost, "a saved session is too old; the context is rebuilt"},
+    Words{TPM2_RC_CONTEXT_GAP, unavailable, state_lost,
+          "a session that some program saved is too old: end that program, or restart the resource manager"},
     Words{TPM2_RC_HANDLE, unavailable, state_lost, "the object is not in the TPM any more: it was reset or cleared"},
     Words{TPM2_RC_FAILURE, Category::internal, "tpm-failure-mode",
           "the TPM is in failure mode: power-cycle the machine; if it stays, the TPM is broken"},
@@ -113,6 +117,10 @@ bool is_busy(TSS2_RC rc) {
 
 bool needs_new_context(const Error& error) {
   return error.reason == transport || error.reason == state_lost;
+}
+
+bool lacks_slots(const Error& error) {
+  return error.reason == slots_exhausted;
 }
 
 namespace errors {

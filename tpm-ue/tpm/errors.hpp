@@ -25,5 +25,6 @@ namespace avseal::tpm {
 
 bool is_busy(TSS2_RC rc);                    // resubmit after a pause
 bool needs_new_context(const Error& error);  // "tpm-transport" and "tpm-state-lost"
+bool lacks_slots(const Error& error);        // "tpm-slots-exhausted": others may free some
 
 }  // namespace avseal::tpm

@@ -42,12 +42,7 @@ class Session {
   Handle handle_;
 };
 
-// What a lost connection left in the TPM. Behind a resource manager nothing is left, and a reset leaves nothing either;
-// but a TPM reached directly would run out of its few slots. An object is flushed only if it still is the one named.
-struct Leftover {
-  TPM2_HANDLE handle = TPM2_RH_NULL;
-  Bytes name;  // empty for a session
-};
+// An object is flushed only if it still is the one named.
 void flush_leftover(Context& context, const Leftover& leftover);
 
 // A new UE key under `parent`; its auth value travels encrypted. Checks that the TPM made what was asked for.
