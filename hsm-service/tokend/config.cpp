@@ -7,12 +7,15 @@
 
 #include <fmt/format.h>
 
-#include "tokend/toml_table.hpp"
+#include "configuration/toml_table.hpp"
 
 namespace avseal::tokend {
 
 namespace {
 
+using configuration::configuration_invalid;
+using configuration::read_text;
+using configuration::Table;
 using pkcs11::KeyKind;
 
 constexpr std::size_t max_keys = 64;

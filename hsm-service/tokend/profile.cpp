@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
+#include "configuration/toml_table.hpp"
 #include "pkcs11/errors.hpp"
-#include "tokend/toml_table.hpp"
 
 namespace avseal::tokend {
 
 namespace {
+
+using configuration::configuration_invalid;
+using configuration::read_text;
+using configuration::Table;
 
 constexpr std::size_t max_strings = 32;
 

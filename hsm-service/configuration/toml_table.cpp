@@ -1,4 +1,4 @@
-#include "tokend/toml_table.hpp"
+#include "configuration/toml_table.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace avseal::tokend {
+namespace avseal::configuration {
 
 namespace {
 
@@ -107,4 +107,4 @@ Result<void> Table::finish() const {
   return {};
 }
 
-}  // namespace avseal::tokend
+}  // namespace avseal::configuration

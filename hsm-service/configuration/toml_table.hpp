@@ -9,7 +9,7 @@
 
 #include "tokens/result.hpp"
 
-namespace avseal::tokend {
+namespace avseal::configuration {
 
 // Reason "configuration-invalid"; the detail begins with file:line.
 Error configuration_invalid(const std::filesystem::path& file, toml::source_index line, std::string_view what);
@@ -42,4 +42,4 @@ class Table {
   std::set<std::string, std::less<>> taken_;
 };
 
-}  // namespace avseal::tokend
+}  // namespace avseal::configuration
