@@ -114,7 +114,8 @@ bool SessionPool::wait_as_spare(SessionThread& thread, Clock::time_point until) 
 
 void SessionPool::run(SessionThread& thread) {
   const std::chrono::milliseconds keepalive = hsm_.config().quirks.keepalive;
-  std::minstd_rand random(static_cast<std::uint32_t>(Clock::now().time_since_epoch().count() + 1 + thread.index()));
+  std::minstd_rand random(static_cast<std::uint32_t>(Clock::now().time_since_epoch().count()) + 1U +
+                          static_cast<std::uint32_t>(thread.index()));
   std::vector<Done> done;
   for (;;) {
     if (!thread.has_session() && sessions() > 0) {
