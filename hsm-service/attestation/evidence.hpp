@@ -55,10 +55,10 @@ struct Verdict {
   std::vector<Error> findings;  // what mode = "enforce" would have refused
 };
 
-// Pure, and the caller has compared the activated secret. Reasons "attest-malformed", "attest-signature",
-// "attest-magic", "attest-type", "attest-signer", "attest-binding", "attest-name", "attest-qualified-name";
-// "quote-missing", "quote-malformed", "quote-pcr-selection", "quote-pcr-digest", "quote-pcr-unknown";
-// "csr-key-mismatch", those of CertificateRequest; "device-firmware-refused".
+// Pure, and the caller has compared the activated secret. Reasons "attest-missing", "attest-malformed",
+// "attest-signature", "attest-magic", "attest-type", "attest-signer", "attest-binding", "attest-name",
+// "attest-qualified-name"; "quote-missing", "quote-malformed", "quote-pcr-selection", "quote-pcr-digest",
+// "quote-pcr-unknown"; "csr-key-mismatch", those of CertificateRequest; "device-firmware-refused".
 Result<Verdict> judge(const Evidence& evidence, const DeviceKeys& keys, const TpmIdentity& tpm,
                       const Challenge& challenge, const Trust& trust, const Policy& policy);
 

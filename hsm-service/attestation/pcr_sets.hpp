@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,9 @@
 
 namespace avseal::attestation {
 
-using PcrValues = std::map<unsigned, tokens::Sha256>;  // of the SHA-256 bank
+using PcrValues = std::map<unsigned, tokens::Sha256>;                 // of the SHA-256 bank
+std::optional<unsigned> parse_pcr_index(std::string_view text);       // "0" to "23"
+std::optional<tokens::Sha256> parse_pcr_value(std::string_view hex);  // 64 hex digits
 
 struct PcrSet {
   std::string name;

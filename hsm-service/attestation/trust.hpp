@@ -9,6 +9,8 @@
 
 namespace avseal::attestation {
 
+struct Policy;
+
 // Signed documents, each beside its .sig; an empty path: there is none.
 struct TrustFiles {
   std::filesystem::path ek_anchors;
@@ -24,6 +26,8 @@ struct Trust {
 
   // Reasons of documents.hpp, anchors.hpp and pcr_sets.hpp; details begin with the file.
   static Result<Trust> load(const TrustFiles& files, const DocumentSigner& signer);
+  // Does the profile find here what it needs? Reason "configuration-invalid".
+  [[nodiscard]] Result<void> check(const Policy& policy) const;
 };
 
 }  // namespace avseal::attestation

@@ -1,0 +1,67 @@
+#include "attestation/platform_certificate.hpp"
+
+#include "attestation/directory_name.hpp"
+#include "tokens/openssl.hpp"
+
+namespace avseal::attestation {
+
+namespace {
+
+namespace ssl = tokens::ssl;
+
+constexpr const char* platform_usage = "2.23.133.8.2";  // tcg-kp-PlatformAttributeCertificate
+constexpr std::size_t max_size = 8 * 1024;
+
+Error refused(std::string_view reason, std::string detail) {
+  return errors::make(Category::forbidden, reason, std::move(detail));
+}
+
+Result<ssl::X509Ptr> read_certificate(ByteView der) {
+  const unsigned char* at = der.data();
+  ssl::X509Ptr x509(der.size() <= max_size ? d2i_X509(nullptr, &at, static_cast<long>(der.size())) : nullptr);
+  if (!x509 || at != der.data() + der.size() || X509_get_version(x509.get()) != X509_VERSION_3 ||
+      (X509_get_extension_flags(x509.get()) & EXFLAG_INVALID) != 0) {
+    return refused("platform-certificate-malformed",
+                   "expected one DER certificate, X.509 version 3, of at most 8 KiB, found other bytes");
+  }
+  return x509;
+}
+
+Result<PlatformIdentity> read_platform(const X509* certificate) {
+  const auto names = DirectoryName::of_alternative_name(certificate);
+  if (!names) return refused("platform-certificate-san", names.error().detail);
+  const auto manufacturer = names->only("2.23.133.5.1.1");
+  const auto model = names->only("2.23.133.5.1.4");
+  const auto version = names->only("2.23.133.5.1.5");
+  if (!manufacturer || !model || !version) {
+    return refused("platform-certificate-san",
+                   "the subject alternative name has not exactly one platform manufacturer, model and version");
+  }
+  return PlatformIdentity{*manufacturer, *model, *version, names->only("2.23.133.5.1.6").value_or("")};
+}
+
+}  // namespace
+
+Result<PlatformIdentity> verify_platform_certificate(ByteView der, const EkCertificate& ek,
+                                                     std::span<const Bytes> chain, const Anchors& anchors,
+                                                     ChainOptions options, UnixSeconds now) {
+  const ssl::ErrorMark mark;
+  AVSEAL_TRY(const ssl::X509Ptr x509, read_certificate(der));
+  const EVP_PKEY* key = X509_get0_pubkey(x509.get());
+  if (key == nullptr || EVP_PKEY_eq(key, ek.key().key.get()) != 1) {
+    return refused("platform-certificate-key-mismatch",
+                   "expected a platform certificate of the EK's key, found that of another TPM");
+  }
+  if ((X509_get_extension_flags(x509.get()) & EXFLAG_CA) != 0) {
+    return refused("platform-certificate-is-ca", "expected no CA certificate, found one");
+  }
+  if (!has_extended_usage(x509.get(), platform_usage)) {
+    return refused("platform-certificate-eku",
+                   std::string("expected extended key usage ") + platform_usage + ", found none such");
+  }
+  AVSEAL_TRY(PlatformIdentity platform, read_platform(x509.get()));
+  AVSEAL_CHECK(anchors.verify(platform.manufacturer, x509.get(), chain, options, now));
+  return platform;
+}
+
+}  // namespace avseal::attestation

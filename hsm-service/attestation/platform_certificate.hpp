@@ -1,0 +1,25 @@
+// Platform certificates: a device maker's word that a TPM is in its device (TCG Platform Certificate Profile 1.1).
+#pragma once
+
+#include <span>
+
+#include "attestation/anchors.hpp"
+#include "attestation/ek_certificate.hpp"
+
+namespace avseal::attestation {
+
+struct PlatformIdentity {
+  std::string manufacturer;
+  std::string model;
+  std::string version;
+  std::string serial;  // may be empty
+};
+
+// A public-key certificate of the EK's own key, the form that swtpm makes. The manufacturer's string names the anchors.
+// Reasons "platform-certificate-malformed", "-key-mismatch", "-is-ca", "-eku", "-san", and with the same beginning
+// those of Anchors::verify().
+Result<PlatformIdentity> verify_platform_certificate(ByteView der, const EkCertificate& ek,
+                                                     std::span<const Bytes> chain, const Anchors& anchors,
+                                                     ChainOptions options, UnixSeconds now);
+
+}  // namespace avseal::attestation
