@@ -49,6 +49,35 @@ Result<void> check_signer(const VerifiedAvatarId& verified, const Config& config
   return {};
 }
 
+// Whether certificate and device are still good, as of now.
+Result<void> check_standing(const store::Standing& standing, UnixSeconds now) {
+  using store::RevocationCause;
+  if (standing.certificate.revoked(now)) {
+    switch (standing.certificate.cause) {
+      case RevocationCause::none:
+      case RevocationCause::certificate:
+        return invalid("ue-certificate-revoked", "this UE certificate was revoked");
+      case RevocationCause::superseded:
+        return invalid("ue-certificate-superseded", "the UE has a newer certificate for this identity; it must use it");
+      case RevocationCause::device:
+        return invalid("device-revoked", "the UE certificate's device was revoked");
+      case RevocationCause::batch:
+        return invalid("device-batch-revoked", "the batch of the UE certificate's device was revoked");
+      case RevocationCause::model:
+        return invalid("device-model-refused", "the model of the UE certificate's device was revoked");
+      case RevocationCause::firmware:
+        return invalid("device-firmware-refused", "the TPM firmware of the UE certificate's device was revoked");
+    }
+  }
+  if (standing.device == store::DeviceState::revoked) {
+    return invalid("device-revoked", "the UE certificate's device was revoked");
+  }
+  if (standing.device == store::DeviceState::pending) {
+    return invalid("device-approval-pending", "the UE certificate's device waits for an operator's approval");
+  }
+  return {};
+}
+
 // The UE token against the signed Avatar-id and the requesting XR AS.
 Result<void> check_token_claims(const tokens::UeToken& token, const tokens::Passport& passport,
                                 const http::Client& client, UnixSeconds now) {
@@ -98,16 +127,16 @@ boost::asio::awaitable<Result<void>> Granter::check_device(const tokens::UeToken
     co_return invalid("ue-certificate-unknown", "the certificate in x5c is not a UE certificate");
   }
   std::string x5t = token.leaf_fingerprint.to_x5t();
-  auto found = co_await with_.devices.find(std::move(x5t));
+  auto found = co_await with_.ue_certificates.standing(std::move(x5t));
   if (!found) co_return found.error();
   if (!*found) co_return invalid("ue-certificate-unknown", "this UE certificate was not issued here");
-  if ((*found)->revoked) co_return invalid("ue-certificate-revoked", "this UE certificate was revoked");
+  AVSEAL_CO_CHECK(check_standing(**found, now));
   const auto& names = token.leaf.san_uris();
   const bool named = std::any_of(names.begin(), names.end(), [&](const auto& uri) {
     const auto impu = tokens::Impu::parse(uri);
     return impu && *impu == token.claims.sub;
   });
-  if (!named || (*found)->impu != token.claims.sub) {
+  if (!named || (*found)->certificate.impu != token.claims.sub) {
     co_return invalid("ue-certificate-identity", "the UE certificate does not name the UE token's sub");
   }
   co_return Result<void>{};

@@ -24,7 +24,7 @@ struct Dependencies {
   ledger::Ledger& ledger;
   store::Avatars& avatars;
   store::CallStates& calls;
-  store::Devices& devices;
+  store::UeCertificates& ue_certificates;
   store::ReplayCache& replay_cache;
   Clock clock;
 };
@@ -37,8 +37,10 @@ class Granter {
   // Category of errors: invalid (what was presented does not hold), forbidden (the client or the policy), unavailable.
   // Reasons are those of tokens/ and signing, and "signer-not-accepted", "application-mismatch", "call-rejected",
   // "call-ended", "call-not-accepted", "ue-certificate-mismatch", "ue-certificate-unknown", "ue-certificate-revoked",
-  // "ue-certificate-identity", "ue-token-subject", "ue-token-avatar", "ue-token-audience", "application-not-of-client",
-  // "avatar-not-subscribed", "avatar-unknown", "policy-denied", "policy-no-rule", "ue-token-replayed".
+  // "ue-certificate-superseded", "device-revoked", "device-batch-revoked", "device-model-refused",
+  // "device-firmware-refused", "device-approval-pending", "ue-certificate-identity", "ue-token-subject",
+  // "ue-token-avatar", "ue-token-audience", "application-not-of-client", "avatar-not-subscribed", "avatar-unknown",
+  // "policy-denied", "policy-no-rule", "ue-token-replayed".
   boost::asio::awaitable<Result<Granted>> grant(TokenRequest request, const http::Request& http);
 
  private:

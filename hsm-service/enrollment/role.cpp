@@ -169,9 +169,9 @@ asio::awaitable<Result<tokens::Certificate>> Role::issue(const tokens::Certifica
   Result<tokens::Certificate> certificate =
       signature ? tokens::assemble_certificate(tbs, key->certificate(), *signature) : signature.error();
   if (certificate) {
-    store::Device device{certificate->fingerprint().to_x5t(), code.impu, certificate->serial_hex(), fields.not_after,
-                         false};
-    auto added = co_await with_.devices.add(std::move(device));
+    store::UeCertificate row{certificate->fingerprint().to_x5t(), code.impu, certificate->serial_hex(),
+                             fields.not_after};
+    auto added = co_await with_.ue_certificates.add(std::move(row));
     if (!added) certificate = added.error();
   }
   if (!certificate) {
@@ -186,7 +186,7 @@ asio::awaitable<Result<tokens::Certificate>> Role::issue(const tokens::Certifica
 Role::Answer Role::revoke_device(http::Request& request) {
   const auto& x5t = request.parameters.at("x5t");
   AVSEAL_CO_TRY(const auto fingerprint, tokens::Fingerprint::from_x5t(x5t));
-  auto found = co_await with_.devices.find(fingerprint.to_x5t());
+  auto found = co_await with_.ue_certificates.find(fingerprint.to_x5t());
   if (!found) co_return found.error();
   if (!*found)
     co_return errors::make(Category::not_found, "ue-certificate-unknown",
@@ -199,7 +199,7 @@ Role::Answer Role::revoke_device(http::Request& request) {
   if (!slot) co_return slot.error();
   auto logged = co_await slot->commit(ledger::Outcome::released);
   if (!logged) co_return logged.error();
-  auto revoked = co_await with_.devices.revoke(x5t);
+  auto revoked = co_await with_.ue_certificates.revoke(x5t, to_unix(with_.clock()));
   if (!revoked) co_return revoked.error();
   co_return http::Response::empty(204);
 }

@@ -16,7 +16,7 @@ struct Dependencies {
   keyring::Keyring& keyring;
   ledger::Ledger& ledger;
   store::EnrolmentCodes& codes;
-  store::Devices& devices;
+  store::UeCertificates& ue_certificates;
   RateLimiter& limiter;
   Clock clock;
 };

@@ -69,7 +69,7 @@ Result<void> Node::add_roles(store::Store& store, KeyChanges& key_changes) {
   if (config.authorization) {
     local_signing_ = std::make_unique<LocalSigning>(signing_->verifier(), signing_->subscriptions());
     authorization::Dependencies with{*local_signing_,      *keyring_,     ledger,
-                                     store.avatars(),      store.calls(), store.devices(),
+                                     store.avatars(),      store.calls(), store.ue_certificates(),
                                      store.replay_cache(), shared_.clock};
     authorization_ = std::make_unique<authorization::Role>(*config.authorization, std::move(with), metrics);
     authorization_->add_routes(*router_);
@@ -81,7 +81,7 @@ Result<void> Node::add_roles(store::Store& store, KeyChanges& key_changes) {
   }
   if (config.enrollment) {
     enrollment::Dependencies with{
-        *keyring_, ledger, store.enrolment_codes(), store.devices(), *shared_.enrolment_limiter, shared_.clock};
+        *keyring_, ledger, store.enrolment_codes(), store.ue_certificates(), *shared_.enrolment_limiter, shared_.clock};
     enrollment_ = std::make_unique<enrollment::Role>(*config.enrollment, std::move(with), metrics);
     enrollment_->add_routes(*router_);
   }

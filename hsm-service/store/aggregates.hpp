@@ -10,7 +10,10 @@ namespace avseal::store {
 std::unique_ptr<Subscriptions> make_subscriptions(Database& database, const RowSeal& seal);
 std::unique_ptr<Avatars> make_avatars(Database& database, const RowSeal& seal);
 std::unique_ptr<CallStates> make_call_states(Database& database, const RowSeal& seal);
+std::unique_ptr<UeCertificates> make_ue_certificates(Database& database, const RowSeal& seal);
 std::unique_ptr<Devices> make_devices(Database& database, const RowSeal& seal);
+std::unique_ptr<Manifests> make_manifests(Database& database, const RowSeal& seal);
+std::unique_ptr<DocumentVersions> make_document_versions(Database& database, const RowSeal& seal);
 std::unique_ptr<EnrolmentCodes> make_enrolment_codes(Database& database, const RowSeal& seal);
 std::unique_ptr<OperatorStates> make_operator_states(Database& database, const RowSeal& seal);
 std::unique_ptr<ReplayCache> make_replay_cache(Database& database);

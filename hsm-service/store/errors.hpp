@@ -40,8 +40,32 @@ inline Error call_other_client(std::string_view origid) {
                               fmt::format("the state of call {} is told by another client", origid));
 }
 
-inline Error device_exists() {
-  return avseal::errors::make(Category::conflict, "device-exists", "a device with this certificate is known already");
+inline Error ue_certificate_exists() {
+  return avseal::errors::make(Category::conflict, "ue-certificate-exists", "this UE certificate is known already");
+}
+
+inline Error device_changed() {
+  Error error = avseal::errors::make(Category::conflict, "device-changed",
+                                     "another request of this device came first; begin again");
+  error.retry_after = std::chrono::seconds(1);
+  return error;
+}
+
+inline Error device_refused(std::string_view reason, std::string_view kind, std::string_view value) {
+  return avseal::errors::make(Category::forbidden, reason,
+                              fmt::format("the operator revoked all devices of the {} '{}'", kind, value));
+}
+
+inline Error document_rolled_back(std::string_view what, std::int64_t highest, std::int64_t found) {
+  return avseal::errors::make(
+      Category::conflict, "document-rolled-back",
+      fmt::format("{}: version {} was accepted before, found version {}{}; a changed document needs a higher version",
+                  what, highest, found, found == highest ? " with other content" : ""));
+}
+
+inline Error manifest_other_maker(std::string_view id, std::string_view maker) {
+  return avseal::errors::make(Category::conflict, "manifest-other-maker",
+                              fmt::format("device {} is in the manifest of the maker '{}'", id, maker));
 }
 
 inline Error enrolment_code_exists() {

@@ -1,7 +1,8 @@
 // One small interface per aggregate; nobody gets "the database". Every write is on disk (synchronous=FULL) when the
 // call resumes. Calls resume on the caller's executor. Errors: "store-unavailable" (unavailable). A row whose HMAC does
 // not hold is logged and counted; it is treated as not there where absence refuses, and is the error "store-row-forged"
-// (internal) where absence may grant: calls and devices.
+// (internal) where absence may grant: calls, UE certificates and
+// devices.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -48,19 +49,69 @@ class CallStates {
   virtual Async<std::optional<Call>> find(std::string origid) = 0;
 };
 
+// A certificate and the state of its device, if it has one.
+struct Standing {
+  UeCertificate certificate;
+  std::optional<DeviceState> device;
+};
+
+class UeCertificates {
+ public:
+  virtual ~UeCertificates() = default;
+  virtual Async<void> add(UeCertificate certificate) = 0;  // "ue-certificate-exists" (conflict)
+  virtual Async<std::optional<UeCertificate>> find(std::string certificate_x5t) = 0;
+  virtual Async<std::optional<Standing>> standing(std::string certificate_x5t) = 0;
+  virtual Async<std::vector<UeCertificate>> of_device(std::string id) = 0;       // newest first, at most 100
+  virtual Async<bool> revoke(std::string certificate_x5t, UnixSeconds now) = 0;  // false: there is none
+  virtual Async<std::vector<UeCertificate>> revoked(UnixSeconds now, std::size_t most) = 0;  // unexpired, for a CRL
+};
+
 class Devices {
  public:
   virtual ~Devices() = default;
-  virtual Async<void> add(Device device) = 0;  // "device-exists" (conflict)
-  virtual Async<std::optional<Device>> find(std::string certificate_x5t) = 0;
-  virtual Async<bool> revoke(std::string certificate_x5t) = 0;  // false: there is none
+  virtual Async<std::optional<Device>> find(std::string id) = 0;
+  virtual Async<std::vector<Device>> list(DeviceQuery query) = 0;  // by id
+  virtual Async<std::vector<tokens::Impu>> identities(std::string id) = 0;
+  virtual Async<bool> another_active(tokens::Impu impu, std::string id) = 0;  // bound to the identity
+  // Writes what became of a device, if nobody else did since it was read; "device-changed" (conflict).
+  virtual Async<void> put(Device device) = 0;
+  // As put(), with the certificate and the identity's binding. Refuses what was revoked meanwhile, as refusal() does.
+  virtual Async<void> enrol(Enrolment enrolment) = 0;
+  // Gives the number of certificates revoked with it; nothing: there is no such device.
+  virtual Async<std::optional<std::int64_t>> revoke(std::string id, std::string why, UnixSeconds now) = 0;
+  virtual Async<bool> approve(std::string id) = 0;  // active, and whatever its counters say next is believed
+  virtual Async<std::int64_t> revoke_all(DeviceRevocation revocation) = 0;  // certificates revoked by it
+  virtual Async<std::vector<DeviceRevocation>> revocations() = 0;
+  // Whether a revocation stands against such a device: "device-batch-revoked", "device-model-refused",
+  // "device-firmware-refused" (forbidden).
+  virtual Async<void> refusal(Device device) = 0;
+};
+
+class Manifests {
+ public:
+  virtual ~Manifests() = default;
+  // Adds and replaces devices of the maker. "document-rolled-back" (conflict) unless the version is above all earlier
+  // ones of the maker, "manifest-other-maker" (conflict) for a device of another one.
+  virtual Async<void> import(Manifest manifest, std::vector<ManifestDevice> devices) = 0;
+  virtual Async<std::vector<Manifest>> all() = 0;  // the newest of each maker
+  virtual Async<std::optional<ManifestDevice>> find(std::string id) = 0;
+};
+
+// Numbers that only rise.
+class DocumentVersions {
+ public:
+  virtual ~DocumentVersions() = default;
+  // "document-rolled-back" (conflict) for a version below the highest, or another document with that version.
+  virtual Async<void> accept(std::string kind, std::int64_t version, std::string digest) = 0;
+  virtual Async<std::int64_t> next(std::string kind, std::int64_t least) = 0;
 };
 
 class EnrolmentCodes {
  public:
   virtual ~EnrolmentCodes() = default;
   virtual Async<void> add(EnrolmentCode code) = 0;  // "enrolment-code-exists" (conflict)
-  // Atomically spends the code. "enrolment-code-invalid" (unauthenticated) if unknown, spent or expired.
+  // "enrolment-code-invalid" (unauthenticated) if unknown, spent or expired; spend() takes it, atomically.
+  virtual Async<EnrolmentCode> find(std::string code_sha256, UnixSeconds now) = 0;
   virtual Async<EnrolmentCode> spend(std::string code_sha256, UnixSeconds now) = 0;
 };
 

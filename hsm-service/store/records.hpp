@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 
+#include "tokens/bytes.hpp"
 #include "tokens/clock.hpp"
 #include "tokens/impu.hpp"
 
@@ -57,19 +58,101 @@ struct Call {
   UnixSeconds changed_at = 0;
 };
 
+// Why a UE certificate is not good any more; superseded: another one was issued for the same device and identity.
+enum class RevocationCause { none, certificate, superseded, device, batch, model, firmware };
+std::string_view to_string(RevocationCause cause);  // "", "certificate", ...
+std::optional<RevocationCause> parse_revocation_cause(std::string_view text);
+
 // A UE certificate that this operator issued.
-struct Device {
+struct UeCertificate {
   std::string certificate_x5t;  // base64url SHA-256
   tokens::Impu impu;
   std::string serial_hex;
   UnixSeconds not_after = 0;
-  bool revoked = false;
+  std::string device = {};     // id; empty: issued in the simple form, for whatever holds the key
+  UnixSeconds revoked_at = 0;  // 0: is not; 1: before the time was kept; may be in the future
+  RevocationCause cause = RevocationCause::none;
+  [[nodiscard]] bool revoked(UnixSeconds now) const { return revoked_at != 0 && revoked_at <= now; }
+};
+
+// Pending devices wait for an operator's approval.
+enum class DeviceState { pending, active, revoked };
+std::string_view to_string(DeviceState state);
+std::optional<DeviceState> parse_device_state(std::string_view text);
+
+// What one TPM made of itself: counters as TPM2_Certify and TPM2_Quote tell them.
+struct TpmLife {
+  std::int64_t reset_count = -1;  // -1: not known, so anything may follow
+  std::int64_t restart_count = 0;
+  std::int64_t clock = 0;  // milliseconds
+};
+
+// A TPM, told by its endorsement key, and the product that it is built into.
+struct Device {
+  std::string id;             // hex SHA-256 of the EK's SubjectPublicKeyInfo
+  std::string serial_sha256;  // hex
+  std::string maker;          // these three as the maker's manifest says; empty if none does
+  std::string model;
+  std::string batch;
+  std::string tpm;       // vendor and model
+  std::string firmware;  // of the TPM, 16 hex digits
+  std::string ak_name;   // hex
+  UnixSeconds ak_since = 0;
+  DeviceState state = DeviceState::active;
+  std::string why;  // reason code of a state other than active
+  TpmLife life;
+  UnixSeconds first_seen = 0;
+  UnixSeconds last_seen = 0;
+  std::int64_t revision = 0;  // of the row that was read; 0: there was none
+};
+
+// A certificate for a device, and what the device has become by it.
+struct Enrolment {
+  Device device;
+  UeCertificate certificate;
+  UnixSeconds supersede_at = 0;  // earlier certificates of this device and identity end then
+};
+
+struct DeviceQuery {
+  std::optional<DeviceState> state;
+  std::string batch;  // empty: any
+  std::string model;
+  std::string after;  // id of the last one of the page before
+  std::int64_t limit = 100;
+};
+
+// All devices of a batch, a model or a TPM firmware, also those that come later.
+struct DeviceRevocation {
+  RevocationCause kind = RevocationCause::batch;  // batch, model or firmware
+  std::string value;
+  std::string scope;  // maker (batch, model) or TPM vendor (firmware); empty: any
+  std::string reason;
+  std::string actor;  // client id of the operator
+  UnixSeconds since = 0;
+};
+
+// What a device maker says of one device.
+struct ManifestDevice {
+  std::string id;             // hex SHA-256 of the EK's SubjectPublicKeyInfo
+  std::string serial_sha256;  // hex
+  std::string maker;
+  std::string model;
+  std::string batch;
+};
+struct Manifest {
+  std::string maker;
+  std::int64_t version = 0;
+  std::string digest;  // hex SHA-256 of the document
+  std::int64_t devices = 0;
+  UnixSeconds imported_at = 0;
+  std::string actor;
 };
 
 struct EnrolmentCode {
   std::string code_sha256;  // base64url; the code itself is never stored
   tokens::Impu impu;
   UnixSeconds expires = 0;
+  bool simple = false;  // for a certificate without proof that the key is in a TPM
 };
 
 // "token" hsm-a is "drained", ...

@@ -13,7 +13,9 @@ namespace avseal::store {
 // The bytes that a row's seal covers: table name and every column in order, each with its kind and length.
 class RowBytes {
  public:
-  explicit RowBytes(std::string_view table) : table_(table) { add(table); }
+  explicit RowBytes(std::string_view table) : RowBytes(table, table) {}
+  // Of a table that was called otherwise when its rows were sealed.
+  RowBytes(std::string_view table, std::string_view sealed_as) : table_(table) { add(sealed_as); }
   RowBytes& add(std::int64_t value);
   RowBytes& add(std::string_view value);
   RowBytes& add(ByteView value);

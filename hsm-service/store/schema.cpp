@@ -125,6 +125,86 @@ CREATE TABLE key_state (
   seal BLOB NOT NULL
 ) STRICT;
 )",
+    // What was in `device` keeps its seals: see ue_certificate_rows.cpp.
+    R"(
+CREATE TABLE ue_certificate (
+  certificate_x5t TEXT PRIMARY KEY NOT NULL,
+  impu TEXT NOT NULL,
+  serial_hex TEXT NOT NULL,
+  not_after INTEGER NOT NULL,
+  device TEXT NOT NULL,               -- empty: simple form
+  revoked_at INTEGER NOT NULL,        -- 0: is not; 1: before this was kept
+  cause TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+INSERT INTO ue_certificate SELECT certificate_x5t, impu, serial_hex, not_after, '', revoked, '', seal FROM device;
+DROP TABLE device;
+CREATE INDEX ue_certificate_device ON ue_certificate (device);
+CREATE INDEX ue_certificate_revoked_at ON ue_certificate (revoked_at) WHERE revoked_at <> 0;
+CREATE TABLE device (
+  id TEXT PRIMARY KEY NOT NULL,       -- hex SHA-256 of the EK's SubjectPublicKeyInfo
+  serial_sha256 TEXT NOT NULL,
+  maker TEXT NOT NULL,
+  model TEXT NOT NULL,
+  batch TEXT NOT NULL,
+  tpm TEXT NOT NULL,
+  firmware TEXT NOT NULL,
+  ak_name TEXT NOT NULL,
+  ak_since INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  why TEXT NOT NULL,
+  reset_count INTEGER NOT NULL,
+  restart_count INTEGER NOT NULL,
+  clock INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL,
+  last_seen INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE INDEX device_batch ON device (batch);
+CREATE INDEX device_model ON device (model);
+CREATE TABLE device_identity (
+  device TEXT NOT NULL,
+  impu TEXT NOT NULL,
+  seal BLOB NOT NULL,
+  PRIMARY KEY (device, impu)
+) STRICT;
+CREATE INDEX device_identity_impu ON device_identity (impu);
+CREATE TABLE device_revocation (
+  kind TEXT NOT NULL,                 -- batch, model, firmware
+  value TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  seal BLOB NOT NULL,
+  PRIMARY KEY (kind, value, scope)
+) STRICT;
+CREATE TABLE manifest (
+  maker TEXT PRIMARY KEY NOT NULL,
+  version INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  devices INTEGER NOT NULL,
+  imported_at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE manifest_device (
+  id TEXT PRIMARY KEY NOT NULL,
+  serial_sha256 TEXT NOT NULL,
+  maker TEXT NOT NULL,
+  model TEXT NOT NULL,
+  batch TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE document_version (
+  kind TEXT PRIMARY KEY NOT NULL,
+  version INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+ALTER TABLE enrolment_code ADD COLUMN simple INTEGER NOT NULL DEFAULT 0;
+)",
 };
 
 Result<void> check_ours(Connection& connection, std::int64_t version) {

@@ -14,7 +14,10 @@ class SqliteStore final : public Store {
   Subscriptions& subscriptions() override { return *subscriptions_; }
   Avatars& avatars() override { return *avatars_; }
   CallStates& calls() override { return *calls_; }
+  UeCertificates& ue_certificates() override { return *ue_certificates_; }
   Devices& devices() override { return *devices_; }
+  Manifests& manifests() override { return *manifests_; }
+  DocumentVersions& document_versions() override { return *document_versions_; }
   EnrolmentCodes& enrolment_codes() override { return *enrolment_codes_; }
   OperatorStates& operator_states() override { return *operator_states_; }
   ReplayCache& replay_cache() override { return *replay_cache_; }
@@ -31,7 +34,10 @@ class SqliteStore final : public Store {
   const std::unique_ptr<Subscriptions> subscriptions_ = make_subscriptions(*database_, seal_);
   const std::unique_ptr<Avatars> avatars_ = make_avatars(*database_, seal_);
   const std::unique_ptr<CallStates> calls_ = make_call_states(*database_, seal_);
+  const std::unique_ptr<UeCertificates> ue_certificates_ = make_ue_certificates(*database_, seal_);
   const std::unique_ptr<Devices> devices_ = make_devices(*database_, seal_);
+  const std::unique_ptr<Manifests> manifests_ = make_manifests(*database_, seal_);
+  const std::unique_ptr<DocumentVersions> document_versions_ = make_document_versions(*database_, seal_);
   const std::unique_ptr<EnrolmentCodes> enrolment_codes_ = make_enrolment_codes(*database_, seal_);
   const std::unique_ptr<OperatorStates> operator_states_ = make_operator_states(*database_, seal_);
   const std::unique_ptr<ReplayCache> replay_cache_ = make_replay_cache(*database_);

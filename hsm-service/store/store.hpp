@@ -21,7 +21,10 @@ class Store {
   virtual Subscriptions& subscriptions() = 0;
   virtual Avatars& avatars() = 0;
   virtual CallStates& calls() = 0;
+  virtual UeCertificates& ue_certificates() = 0;
   virtual Devices& devices() = 0;
+  virtual Manifests& manifests() = 0;
+  virtual DocumentVersions& document_versions() = 0;
   virtual EnrolmentCodes& enrolment_codes() = 0;
   virtual OperatorStates& operator_states() = 0;
   virtual ReplayCache& replay_cache() = 0;

@@ -165,7 +165,7 @@ def test_edited_device_row(site, server, column, value):
 def test_deleted_device_row(site, server):
     ue = SoftwareUe(site)
     identity = identity_by(site, server, ue.fingerprint())
-    edit(site, "DELETE FROM device WHERE certificate_x5t = ?", x5t_of(ue))
+    edit(site, "DELETE FROM ue_certificate WHERE certificate_x5t = ?", x5t_of(ue))
     refused(site, identity, ue.token(), "ue-certificate-unknown")
 
 

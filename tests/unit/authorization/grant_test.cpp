@@ -71,7 +71,14 @@ const std::vector<Spoiled>& spoilings() {
       {8, "certificate-expired", [](auto& a) { a.not_after = test::start_time - 1; }},
       {9, "ue-certificate-unknown", [](auto& a) { a.ue_certificate = false; }},
       {9, "ue-certificate-unknown", [](auto& a) { a.registered.reset(); }},
-      {10, "ue-certificate-revoked", [](auto& a) { a.revoked = true; }},
+      {10, "ue-certificate-revoked", [](auto& a) { a.revoked = store::RevocationCause::certificate; }},
+      {10, "ue-certificate-superseded", [](auto& a) { a.revoked = store::RevocationCause::superseded; }},
+      {10, "device-revoked", [](auto& a) { a.revoked = store::RevocationCause::device; }},
+      {10, "device-batch-revoked", [](auto& a) { a.revoked = store::RevocationCause::batch; }},
+      {10, "device-model-refused", [](auto& a) { a.revoked = store::RevocationCause::model; }},
+      {10, "device-firmware-refused", [](auto& a) { a.revoked = store::RevocationCause::firmware; }},
+      {10, "device-revoked", [](auto& a) { a.device = store::DeviceState::revoked; }},
+      {10, "device-approval-pending", [](auto& a) { a.device = store::DeviceState::pending; }},
       {11, "ue-certificate-identity", [](auto& a) { a.certified = test::mallory; }},
       {11, "ue-certificate-identity", [](auto& a) { a.registered = test::mallory; }},
       {12, "ue-token-subject", [](auto& a) { a.orig = test::mallory; }},
@@ -103,6 +110,9 @@ TEST_F(Granting, EachCheckRefusesForItsOwnReasonAndNothingIsSigned) {
   }
   EXPECT_EQ(node.keyring->signatures, 0);
   EXPECT_EQ(reason({}), "granted");
+  Attempt active;
+  active.device = store::DeviceState::active;
+  EXPECT_EQ(reason(active), "granted");
 }
 
 // Of two things that do not hold, the design's earlier one is told: so a later check never speaks about an object whose

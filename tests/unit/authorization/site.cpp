@@ -62,9 +62,18 @@ std::string GrantSite::ue_token(const Attempt& attempt, const tokens::Certificat
 void GrantSite::put_device(const Attempt& attempt, const tokens::Certificate& leaf) {
   if (!attempt.registered) return;
   const auto x5t = leaf.fingerprint().to_x5t();
-  wait(node.store->devices().add(
-      {x5t, tokens::Impu::parse(*attempt.registered).value(), leaf.serial_hex(), leaf.not_after(), false}));
-  if (attempt.revoked) wait(node.store->devices().revoke(x5t));
+  store::UeCertificate row{x5t, tokens::Impu::parse(*attempt.registered).value(), leaf.serial_hex(), leaf.not_after()};
+  if (attempt.revoked != store::RevocationCause::none) {
+    row.revoked_at = node.now;
+    row.cause = attempt.revoked;
+  }
+  if (attempt.device) {
+    store::Device device;
+    device.id = row.device = "device of " + x5t;
+    device.state = *attempt.device;
+    wait(node.store->devices().put(std::move(device)));
+  }
+  wait(node.store->ue_certificates().add(std::move(row)));
 }
 
 void GrantSite::put_avatar(const Attempt& attempt) {
@@ -131,7 +140,7 @@ TokenRequest GrantSite::prepare(Attempt attempt) {
 authorization::Granter GrantSite::granter() {
   return {config,
           authorization::Dependencies{signing, *node.keyring, *node.ledger, node.store->avatars(), node.store->calls(),
-                                      node.store->devices(), node.store->replay_cache(), node.clock()}};
+                                      node.store->ue_certificates(), node.store->replay_cache(), node.clock()}};
 }
 
 http::Request GrantSite::http_request() {

@@ -47,7 +47,8 @@ struct Attempt {
   UnixSeconds not_after = start_time + 86'400;
   std::string certified = alice;                  // SAN of the UE certificate
   std::optional<std::string> registered = alice;  // IMPU of the device's row
-  bool revoked = false;
+  store::RevocationCause revoked = store::RevocationCause::none;
+  std::optional<store::DeviceState> device;  // of the UE certificate's device, if it has one
 
   std::string sub = alice;
   std::string aud = "xr-as.a.example";

@@ -28,8 +28,8 @@ class EnrollmentRole : public ::testing::Test, protected test::EnrollmentSite {
     auto request = node.request(Method::post, "/enrollment/v1/devices/" + x5t + "/revoke", peer);
     return node.call(request);
   }
-  std::optional<store::Device> device(const tokens::Certificate& certificate) {
-    auto find = node.store->devices().find(certificate.fingerprint().to_x5t());
+  std::optional<store::UeCertificate> device(const tokens::Certificate& certificate) {
+    auto find = node.store->ue_certificates().find(certificate.fingerprint().to_x5t());
     return test::run(node.context, std::move(find)).value();
   }
 };
@@ -63,7 +63,7 @@ TEST_F(EnrollmentRole, ACodeAndACsrBecomeACertificate) {
   ASSERT_TRUE(known);
   EXPECT_EQ(known->impu.canonical(), "sip:Alice@a.example");
   EXPECT_EQ(known->not_after, leaf.not_after());
-  EXPECT_FALSE(known->revoked);
+  EXPECT_FALSE(known->revoked(node.now));
 }
 
 TEST_F(EnrollmentRole, ACsrNeedNotNameTheIdentity) {
@@ -170,9 +170,9 @@ TEST_F(EnrollmentRole, RevokesDevices) {
   EXPECT_EQ(revoke(x5t, &ims_as).status, 403U);
   EXPECT_EQ(revoke(ue_ca.certificate.fingerprint().to_x5t(), &operator_).status, 404U);
   EXPECT_EQ(revoke("not-a-fingerprint", &operator_).status, 400U);
-  EXPECT_FALSE(device(leaf)->revoked);
+  EXPECT_FALSE(device(leaf)->revoked(node.now));
   EXPECT_EQ(revoke(x5t, &operator_).status, 204U);
-  EXPECT_TRUE(device(leaf)->revoked);
+  EXPECT_TRUE(device(leaf)->revoked(node.now));
 }
 
 TEST_F(EnrollmentRole, CaCertificatesAsEstWantsThem) {

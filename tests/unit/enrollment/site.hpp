@@ -40,7 +40,7 @@ class EnrollmentSite {
     limiter = std::make_unique<enrollment::RateLimiter>(config);
     role = std::make_unique<enrollment::Role>(
         config,
-        enrollment::Dependencies{*node.keyring, *node.ledger, node.store->enrolment_codes(), node.store->devices(),
+        enrollment::Dependencies{*node.keyring, *node.ledger, node.store->enrolment_codes(), node.store->ue_certificates(),
                                  *limiter, node.clock()},
         node.metrics);
     role->add_routes(node.router);

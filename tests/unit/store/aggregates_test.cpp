@@ -168,25 +168,6 @@ TEST_F(CallStatesTest, AreForgottenAfterAWeek) {
   EXPECT_FALSE(*run(store->calls().find("call-1")));
 }
 
-class DevicesTest : public StoreTest {};
-
-TEST_F(DevicesTest, AreAddedOnceAndRevoked) {
-  auto& devices = store->devices();
-  const Device device{"x5t-1", impu("sip:alice@a.example"), "0a1b", 2'000'000'000, false};
-  ASSERT_TRUE(run(devices.add(device)));
-  EXPECT_EQ(run(devices.add(device)).error().reason, "device-exists");
-  const auto found = *run(devices.find("x5t-1"));
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->impu, device.impu);
-  EXPECT_EQ(found->serial_hex, "0a1b");
-  EXPECT_EQ(found->not_after, 2'000'000'000);
-  EXPECT_FALSE(found->revoked);
-  EXPECT_TRUE(*run(devices.revoke("x5t-1")));
-  EXPECT_TRUE((*run(devices.find("x5t-1")))->revoked);
-  EXPECT_FALSE(*run(devices.revoke("x5t-2")));
-  EXPECT_FALSE(*run(devices.find("x5t-2")));
-}
-
 class EnrolmentCodesTest : public StoreTest {};
 
 TEST_F(EnrolmentCodesTest, AreSpentOnce) {
@@ -198,6 +179,7 @@ TEST_F(EnrolmentCodesTest, AreSpentOnce) {
   ASSERT_TRUE(spent);
   EXPECT_EQ(spent->impu, code.impu);
   EXPECT_EQ(spent->expires, 1000);
+  EXPECT_FALSE(spent->simple);
   const auto again = run(codes.spend("hash-1", 999));
   EXPECT_EQ(again.error().reason, "enrolment-code-invalid");
   EXPECT_EQ(again.error().category, Category::unauthenticated);
@@ -215,6 +197,14 @@ TEST_F(EnrolmentCodesTest, ExpiredCodesAreForgotten) {
   *now += 601;
   reopen();
   EXPECT_TRUE(run(store->enrolment_codes().add({"hash-1", impu("sip:alice@a.example"), *now})));
+}
+
+TEST_F(EnrolmentCodesTest, AreLookedAtWithoutBeingSpent) {
+  ASSERT_TRUE(run(store->enrolment_codes().add({"hash-1", impu("sip:alice@a.example"), 1000, true})));
+  EXPECT_TRUE(run(store->enrolment_codes().find("hash-1", 999))->simple);
+  EXPECT_EQ(run(store->enrolment_codes().find("hash-1", 1000)).error().reason, "enrolment-code-invalid");
+  EXPECT_TRUE(run(store->enrolment_codes().spend("hash-1", 999))->simple);
+  EXPECT_EQ(run(store->enrolment_codes().find("hash-1", 999)).error().reason, "enrolment-code-invalid");
 }
 
 class ReplayCacheTest : public StoreTest {};
@@ -285,9 +275,7 @@ TEST_F(OperatorStatesTest, AreReplacedByNameAndSurviveARestart) {
 
 TEST_F(OperatorStatesTest, ComeToAStoreOfSchemaOne) {
   store->close();
-  Intruder(file).run(
-      "DROP TABLE operator_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; DROP TABLE key_state;"
-      "PRAGMA user_version = 1");
+  Intruder(file).run(to_schema_one);
   store = open();
   ASSERT_TRUE(run(store->operator_states().put({"token", "hsm-a", "drained"})));
   EXPECT_EQ(run(store->operator_states().all("token"))->size(), 1U);

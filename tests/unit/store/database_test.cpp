@@ -55,9 +55,7 @@ TEST_F(DatabaseTest, AnOlderSchemaIsBroughtUpToDate) {
   auto store = open();
   ASSERT_TRUE(run(store->subscriptions().put({impu("sip:alice@a.example"), {}, 0})));
   store->close();
-  Intruder(file).run(
-      "DROP TABLE operator_state; DROP TABLE key_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; "
-      "PRAGMA user_version = 1");
+  Intruder(file).run(to_schema_one);
   store = open();
   EXPECT_EQ(Intruder(file).text("PRAGMA user_version"), std::to_string(schema_version));
   EXPECT_TRUE(*run(store->subscriptions().find(impu("sip:alice@a.example"))));

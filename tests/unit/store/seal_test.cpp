@@ -14,7 +14,7 @@ class SealTest : public Fixture {
     ASSERT_TRUE(run(store->avatars().publish(avatar(1, "file-1"), 0)));
     ASSERT_TRUE(run(store->avatars().stage(content("file-2"))));
     ASSERT_TRUE(run(store->calls().put({"call-1", CallState::avatar_rejected, "ims-as-1", 10})));
-    ASSERT_TRUE(run(store->devices().add({"x5t-1", alice, "0a1b", 2'000'000'000, true})));
+    ASSERT_TRUE(run(store->ue_certificates().add({"x5t-1", alice, "0a1b", 2'000'000'000})));
     ASSERT_TRUE(run(store->enrolment_codes().add({"hash-1", alice, 1000})));
     ASSERT_TRUE(run(store->operator_states().put({"key", "avatar-id", "retired"})));
   }
@@ -54,7 +54,7 @@ class EditedRowTest : public SealTest, public ::testing::WithParamInterface<Edit
     if (table == "avatar") return avatar_found("urn:uuid:1");
     if (table == "staged_content") return staged_found();
     if (table == "call") return run(store->calls().find("call-1")).has_value();
-    if (table == "device") return run(store->devices().find("x5t-1")).has_value();
+    if (table == "ue_certificate") return run(store->ue_certificates().find("x5t-1")).has_value();
     if (table == "operator_state") return run(store->operator_states().all("key")).has_value();
     return run(store->enrolment_codes().spend("hash-1", 999)).has_value();
   }
@@ -82,9 +82,11 @@ INSTANTIATE_TEST_SUITE_P(
                       Edit{"staged_content", "content_file = 'file-1'"}, Edit{"staged_content", "wrapped_key = x'04'"},
                       Edit{"staged_content", "staged_at = 1"}, Edit{"call", "state = 'accepted'"},
                       Edit{"call", "state = 'unheard-of'"}, Edit{"call", "client = 'ims-as-2'"},
-                      Edit{"call", "changed_at = 1"}, Edit{"device", "revoked = 0"},
-                      Edit{"device", "impu = 'sip:mallory@a.example'"}, Edit{"device", "impu = 'nobody'"},
-                      Edit{"device", "not_after = 3000000000"}, Edit{"device", "serial_hex = '0a1c'"},
+                      Edit{"call", "changed_at = 1"}, Edit{"ue_certificate", "revoked_at = 1"},
+                      Edit{"ue_certificate", "impu = 'sip:mallory@a.example'"},
+                      Edit{"ue_certificate", "impu = 'nobody'"}, Edit{"ue_certificate", "not_after = 3000000000"},
+                      Edit{"ue_certificate", "serial_hex = '0a1c'"}, Edit{"ue_certificate", "device = 'x'"},
+                      Edit{"ue_certificate", "cause = 'certificate'"}, Edit{"enrolment_code", "simple = 1"},
                       Edit{"enrolment_code", "impu = 'sip:mallory@a.example'"},
                       Edit{"enrolment_code", "expires = 2000"}, Edit{"operator_state", "name = 'access-token'"},
                       Edit{"operator_state", "state = 'active'"}));
@@ -102,13 +104,15 @@ TEST_F(SealTest, RowCopiedToAnotherKeyIsRefused) {
       "INSERT INTO staged_content SELECT 'urn:uuid:2', content_digest, content_size, content_type, "
       "content_file, wrapped_key, staged_at, seal FROM staged_content");
   EXPECT_FALSE(*run(store->avatars().staged("urn:uuid:2", "sha-256-file-2")));
-  intruder.run("INSERT INTO device SELECT 'x5t-2', impu, serial_hex, not_after, revoked, seal FROM device");
-  EXPECT_EQ(run(store->devices().find("x5t-2")).error().reason, "store-row-forged");
+  intruder.run(
+      "INSERT INTO ue_certificate SELECT 'x5t-2', impu, serial_hex, not_after, device, revoked_at, cause, seal FROM "
+      "ue_certificate");
+  EXPECT_EQ(run(store->ue_certificates().find("x5t-2")).error().reason, "store-row-forged");
   intruder.run("INSERT INTO call SELECT 'call-2', state, client, changed_at, seal FROM call");
   EXPECT_EQ(run(store->calls().find("call-2")).error().reason, "store-row-forged");
-  intruder.run("INSERT INTO enrolment_code SELECT 'hash-2', impu, expires, seal FROM enrolment_code");
+  intruder.run("INSERT INTO enrolment_code SELECT 'hash-2', impu, expires, seal, simple FROM enrolment_code");
   EXPECT_EQ(run(store->enrolment_codes().spend("hash-2", 999)).error().reason, "enrolment-code-invalid");
-  for (const auto* table : {"subscription", "avatar", "staged_content", "device", "call", "enrolment_code"}) {
+  for (const auto* table : {"subscription", "avatar", "staged_content", "ue_certificate", "call", "enrolment_code"}) {
     EXPECT_EQ(forged(table), "1") << table;
   }
 }

@@ -60,6 +60,22 @@ class Intruder {
   sqlite3* db_ = nullptr;
 };
 
+// What brings a file of today back to schema 4, with the certificates of the simple form; and to schema 1.
+inline const std::string to_schema_four = R"(
+ALTER TABLE enrolment_code DROP COLUMN simple;
+DROP TABLE device; DROP TABLE device_identity; DROP TABLE device_revocation;
+DROP TABLE manifest; DROP TABLE manifest_device; DROP TABLE document_version;
+CREATE TABLE device (certificate_x5t TEXT PRIMARY KEY NOT NULL, impu TEXT NOT NULL, serial_hex TEXT NOT NULL,
+                     not_after INTEGER NOT NULL, revoked INTEGER NOT NULL, seal BLOB NOT NULL) STRICT;
+INSERT INTO device SELECT certificate_x5t, impu, serial_hex, not_after, revoked_at, seal FROM ue_certificate;
+DROP TABLE ue_certificate;
+PRAGMA user_version = 4;
+)";
+inline const std::string to_schema_one =
+    to_schema_four +
+    "DROP TABLE operator_state; DROP TABLE key_state; DROP TABLE idempotency_key; DROP TABLE idempotency_count; "
+    "PRAGMA user_version = 1";
+
 struct Fixture : ::testing::Test {
   TempDir directory;
   prometheus::Registry metrics;
