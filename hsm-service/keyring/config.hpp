@@ -30,6 +30,13 @@ struct WorkerLoss {
   std::string reason;
 };
 
+// A thread's breaker of a token: open, the token gets no live work while another one has the key; closed, it does.
+struct BreakerChange {
+  std::string token;
+  bool open = false;
+  std::string why;  // of an open one
+};
+
 struct KeyringConfig {
   std::vector<TokenConfig> tokens;
   std::vector<KeyConfig> keys;
@@ -39,7 +46,9 @@ struct KeyringConfig {
   std::size_t max_queue = 2048;                  // waiting requests per key and thread; then "hsm-busy" at once
   std::chrono::milliseconds start_limit{10000};  // open() and prepare() give up then
   std::chrono::milliseconds idle_probe{30000};   // about that long without a request: the token is probed
-  std::function<void(const WorkerLoss&)> on_worker_lost;  // on the keyring's executor; must not wait
+  // These two on the keyring's executor; they must not wait.
+  std::function<void(const WorkerLoss&)> on_worker_lost;
+  std::function<void(const BreakerChange&)> on_breaker;
   std::function<Result<void>()> may_sign;  // asked before each signature, not for checkpoints; its error is the answer
 };
 

@@ -103,13 +103,13 @@ void Pool::note_failure(PoolToken& token, const Worker& worker, std::size_t key,
 void Pool::tripped(PoolToken& token, std::string_view why) {
   token.metrics.breaker_open->Increment();
   token.probe_timer.cancel();
-  spdlog::warn("token {} gets no live work while another one has the key, until a probe passes: {}", token.name, why);
+  if (config_.on_breaker) config_.on_breaker({token.name, true, std::string(why)});
 }
 
 void Pool::recovered(PoolToken& token) {
   token.metrics.breaker_open->Decrement();
   token.probe_timer.cancel();
-  spdlog::info("token {} gets live work again", token.name);
+  if (config_.on_breaker) config_.on_breaker({token.name, false, {}});
   pump();
 }
 

@@ -76,6 +76,7 @@ WorkerProcess::WorkerProcess(const WorkersConfig& config, const SpawnedToken& to
                  socket_.string(),        "--die-with-parent"},
       ready_within_(config.start_limit),
       log_(config.log),
+      on_end_(config.on_end),
       metrics_(config.metrics),
       timer_(context),
       output_(context),
@@ -163,12 +164,14 @@ void WorkerProcess::end_for_good() {
   permanent_ = true;
   supervised_ = false;
   spdlog::error("HSM worker {} ended for good: {}", name_, last_line_);
+  const std::string reason = reason_of(last_line_);
+  if (on_end_) on_end_({token_, name_, reason});
   if (metrics_ == nullptr) return;
   ended_ = &prometheus::BuildGauge()
                 .Name("avseal_hsm_workers_ended")
                 .Help("Workers that ended for good, by token and reason")
                 .Register(*metrics_)
-                .Add({{"token", token_}, {"reason", reason_of(last_line_)}});
+                .Add({{"token", token_}, {"reason", reason}});
   ended_->Increment();
 }
 

@@ -54,6 +54,7 @@ class WorkerProcess : public std::enable_shared_from_this<WorkerProcess> {
   const std::vector<std::string> arguments_;
   const std::chrono::milliseconds ready_within_;
   const std::function<void(std::string_view, std::string_view)> log_;
+  const std::function<void(const WorkerEnd&)> on_end_;
   prometheus::Registry* const metrics_;
   boost::asio::steady_timer timer_;
   boost::asio::posix::stream_descriptor output_;

@@ -24,6 +24,13 @@ struct SpawnedToken {
   unsigned count = 1;
 };
 
+// Of a worker that is not started again, for nothing would change.
+struct WorkerEnd {
+  std::string token;
+  std::string worker;
+  std::string reason;  // "pin-burned"
+};
+
 struct WorkersConfig {
   std::filesystem::path program = {};      // default: avseal-tokend beside this program
   std::filesystem::path socket_directory;  // exists; the sockets are <token>-<number>[.<reload>].sock in it
@@ -32,6 +39,7 @@ struct WorkersConfig {
   std::chrono::milliseconds stop_limit{3000};                                    // from SIGTERM to SIGKILL
   std::function<void(std::string_view worker, std::string_view line)> log = {};  // their output; default: spdlog
   prometheus::Registry* metrics = nullptr;                                       // without: none
+  std::function<void(const WorkerEnd&)> on_end = {};                             // on the context; must not wait
 };
 
 // A token none of whose workers was ready in time, or whose first one said that the token is not there.

@@ -29,6 +29,7 @@ void Node::stop() {
 
 keyring::KeyringConfig Node::with_hooks(keyring::KeyringConfig config) {
   config.on_worker_lost = [this](const keyring::WorkerLoss& loss) { worker_lost(loss); };
+  config.on_breaker = [this](const keyring::BreakerChange& change) { breaker_changed(change); };
   config.may_sign = [&guard = *shared_.clock_guard] { return guard.check(); };
   return config;
 }
@@ -112,8 +113,19 @@ void Node::worker_lost(const keyring::WorkerLoss& loss) {
                               {"token", loss.token},
                               {"worker", loss.instance}};
   boost::asio::co_spawn(
-      context_, log_leaf(*shared_.ledger, "worker.lost", std::move(details), ledger::Outcome::released, "worker-lost"),
+      shared_.background,
+      log_leaf(*shared_.ledger, "worker.lost", std::move(details), ledger::Outcome::released, "worker-lost"),
       boost::asio::detached);
+}
+
+void Node::breaker_changed(const keyring::BreakerChange& change) {
+  const char* const state = change.open ? "open" : "closed";
+  spdlog::log(change.open ? spdlog::level::warn : spdlog::level::info,
+              "event=token-breaker token={} state={} detail={}", change.token, state, log_value(change.why));
+  boost::json::object details{{"state", state}, {"token", change.token}};
+  if (change.open) details["detail"] = change.why;
+  boost::asio::co_spawn(shared_.background, log_leaf(*shared_.ledger, "token.breaker", std::move(details)),
+                        boost::asio::detached);
 }
 
 // The one place where a refusal becomes a metric, a log line and a leaf.

@@ -56,6 +56,7 @@ class Node {
  private:
   keyring::KeyringConfig with_hooks(keyring::KeyringConfig config);
   void worker_lost(const keyring::WorkerLoss& loss);
+  void breaker_changed(const keyring::BreakerChange& change);
   boost::asio::awaitable<void> refused(const http::Request& request, const http::Route* route, const Error& error);
 
   Shared& shared_;

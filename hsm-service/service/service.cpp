@@ -31,12 +31,20 @@ using namespace std::chrono_literals;
 constexpr auto start_limit = 30s;  // for the HSM to unwrap the row key
 constexpr auto drain_limit = 10s;
 
-Result<std::unique_ptr<keyring::Workers>> start_workers(const Config& config, Control& control,
-                                                        prometheus::Registry& metrics) {
+boost::asio::awaitable<void> log_worker_end(ledger::Ledger& ledger, keyring::WorkerEnd end) {
+  boost::json::object details{{"token", end.token}, {"worker", end.worker}};
+  co_await log_leaf(ledger, "worker.ended", std::move(details), ledger::Outcome::refused, end.reason);
+}
+
+Result<std::unique_ptr<keyring::Workers>> start_workers(Shared& shared, Control& control) {
+  const Config& config = shared.config;
   keyring::WorkersConfig workers;
   workers.socket_directory = config.socket_directory;
   workers.tokens = config.spawn;
-  workers.metrics = &metrics;
+  workers.metrics = shared.metrics.get();
+  workers.on_end = [&shared](const keyring::WorkerEnd& end) {
+    boost::asio::co_spawn(shared.background, log_worker_end(*shared.ledger, end), boost::asio::detached);
+  };
   AVSEAL_TRY(auto running, keyring::Workers::start(std::move(workers), control.context()));
   AVSEAL_CHECK(keyring::check_replicas(config.keyring.keys, running->absent()));
   for (const auto& token : running->absent()) {
@@ -110,46 +118,22 @@ Result<void> clear_avatars(const dac::Config& config, store::Avatars& avatars, N
   return {};
 }
 
-// What the clock guard saw goes into log and ledger, by the control thread.
-std::function<void(const clock::Guard::Change&)> tell_clock(Shared& shared, Control& control) {
-  return [&shared, &control](const clock::Guard::Change& change) {
+// What the clock guard saw goes into log and ledger.
+std::function<void(const clock::Guard::Change&)> tell_clock(Shared& shared) {
+  return [&shared](const clock::Guard::Change& change) {
     const auto type = clock::to_string(change.kind);
     spdlog::warn("event={} step_ms={} detail={}", type, change.step.count(), log_value(change.detail));
     boost::json::object details{{"step_ms", change.step.count()}};
     if (!change.detail.empty()) details["detail"] = change.detail;
-    boost::asio::co_spawn(control.context(), log_leaf(*shared.ledger, std::string(type), std::move(details)),
+    boost::asio::co_spawn(shared.background, log_leaf(*shared.ledger, std::string(type), std::move(details)),
                           boost::asio::detached);
   };
 }
 
-}  // namespace
-
-Result<void> run(Config config) {
-  AVSEAL_CHECK(start_log(config.log_target, config.log_level));
-  Shared shared;
-  shared.config = std::move(config);
-  shared.metrics = std::make_shared<prometheus::Registry>();
-  shared.refusals = &prometheus::BuildCounter()
-                         .Name("avseal_refusals_total")
-                         .Help("Requests refused, by route and reason")
-                         .Register(*shared.metrics);
-  AVSEAL_TRY(shared.clients, http::ClientTable::create(shared.config.clients));
-  // Which keys sign is not known before the store is open; whether their files are good is.
-  AVSEAL_CHECK(keyring::check_keys(shared.config.keyring.keys));
-  if (shared.config.signing) {
-    AVSEAL_TRY(auto signing, signing::Shared::create(*shared.config.signing, shared.clock));
-    shared.signing = std::move(signing);
-  }
-  if (shared.config.enrollment)
-    shared.enrolment_limiter = std::make_unique<enrollment::RateLimiter>(*shared.config.enrollment);
-  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(shared.config.ledger, shared.clock, *shared.metrics));
-
-  shared.clock_guard = std::make_unique<clock::Guard>(shared.config.clock.source);
-
-  Control control;
-  auto clock_monitor = std::make_unique<clock::Monitor>(shared.config.clock, *shared.clock_guard,
-                                                        tell_clock(shared, control), *shared.metrics);
-  AVSEAL_TRY(auto workers, start_workers(shared.config, control, *shared.metrics));
+Result<void> serve(Shared& shared, Control& control) {
+  auto clock_monitor =
+      std::make_unique<clock::Monitor>(shared.config.clock, *shared.clock_guard, tell_clock(shared), *shared.metrics);
+  AVSEAL_TRY(auto workers, start_workers(shared, control));
   auto keyring_config = shared.config.keyring;
   workers->add_sockets(keyring_config.tokens);
   Reloader reloader(shared, control, std::move(workers));
@@ -193,6 +177,48 @@ Result<void> run(Config config) {
   nodes.clear();
   spdlog::info("event=stopped");
   return {};
+}
+
+// The leaf of a start that was stopped, in a ledger that could be opened.
+void log_start_refused(Shared& shared, const Error& error) {
+  boost::json::object details{{"detail", error.detail}};
+  boost::asio::co_spawn(
+      shared.background,
+      log_leaf(*shared.ledger, "start.refused", std::move(details), ledger::Outcome::refused, error.reason),
+      boost::asio::use_future)
+      .get();
+}
+
+}  // namespace
+
+Result<void> run(Config config) {
+  AVSEAL_CHECK(start_log(config.log_target, config.log_level));
+  Shared shared;
+  shared.config = std::move(config);
+  shared.metrics = std::make_shared<prometheus::Registry>();
+  shared.refusals = &prometheus::BuildCounter()
+                         .Name("avseal_refusals_total")
+                         .Help("Requests refused, by route and reason")
+                         .Register(*shared.metrics);
+  AVSEAL_TRY(shared.clients, http::ClientTable::create(shared.config.clients));
+  // Which keys sign is not known before the store is open; whether their files are good is.
+  AVSEAL_CHECK(keyring::check_keys(shared.config.keyring.keys));
+  if (shared.config.signing) {
+    AVSEAL_TRY(auto signing, signing::Shared::create(*shared.config.signing, shared.clock));
+    shared.signing = std::move(signing);
+  }
+  if (shared.config.enrollment)
+    shared.enrolment_limiter = std::make_unique<enrollment::RateLimiter>(*shared.config.enrollment);
+  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(shared.config.ledger, shared.clock, *shared.metrics));
+
+  shared.clock_guard = std::make_unique<clock::Guard>(shared.config.clock.source);
+
+  Control control;
+  shared.background = control.context().get_executor();
+  auto served = serve(shared, control);
+  if (!served) log_start_refused(shared, served.error());
+  shared.ledger->close();  // resumes what waits for it, so before the control thread ends
+  return served;
 }
 
 }  // namespace avseal::service

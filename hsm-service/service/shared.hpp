@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/registry.h>
@@ -34,7 +35,8 @@ struct Shared {
   Clock clock = system_clock_now;
   std::unique_ptr<clock::Guard> clock_guard;
   std::atomic<bool> draining{false};
-  std::vector<Node*> nodes;  // all io threads, once they have their roles
+  boost::asio::any_io_executor background;  // for leaves that nobody waits for: lives until the ledger is closed
+  std::vector<Node*> nodes;                 // all io threads, once they have their roles
 };
 
 }  // namespace avseal::service

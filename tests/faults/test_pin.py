@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from demo import call, processes, site as demo_site
-from support import terminal
+from support import ledger, terminal
 from support.blink import wait_until_signing
 from support.faults import PIN_INCORRECT, Faults
 from support.load import Load, wait_until
@@ -45,6 +45,14 @@ def log(site):
     return (site.log / "avseald.log").read_text()
 
 
+def leaves(site, event):
+    return [leaf for leaf in ledger.leaves(site.ledger) if leaf["event"] == event]
+
+
+def ends(site):
+    return [(leaf["details"]["token"], leaf["reason"]) for leaf in leaves(site, "worker.ended")]
+
+
 @pytest.mark.parametrize("flag", ["COUNT_LOW", "FINAL_TRY", "LOCKED"])
 def test_flags_are_heeded(site, faults, alice, flag):
     with Load(site, alice) as load, faults.rule(f"pin-flags flags={flag} token=hsm-a"):
@@ -53,6 +61,7 @@ def test_flags_are_heeded(site, faults, alice, flag):
         wait_until(lambda: f"CKF_USER_PIN_{flag}" in log(site))
         load.wait_for(20)
         assert faults.total("C_Login", token="hsm-a") == logins
+    wait_until(lambda: ends(site)[-1:] == [("hsm-a", "pin-guarded")])
     print(f"\n{flag}: {load.account()}")
     assert load.refused == [] and load.broken == []
     processes.stop(site.running.pop("avseald"))  # a worker that ended for good comes with the next start
@@ -67,6 +76,7 @@ def test_wrong_pin_is_tried_once(site, faults, alice):
     print(f"\n{load.account()}")
     assert load.refused == [] and load.broken == []
     assert faults.total("C_Login", PIN_INCORRECT) == 1
+    wait_until(lambda: ends(site)[-1:] == [("hsm-a", "pin-incorrect")])
     logins = faults.total("C_Login", token="hsm-a")
     processes.stop(site.running.pop("avseald"))
     for _ in range(2):  # the PIN is right again, but that was the attempt
@@ -74,6 +84,8 @@ def test_wrong_pin_is_tried_once(site, faults, alice):
             site.start_service()
         site.running.pop("avseald")
     assert faults.total("C_Login", token="hsm-a") == logins
+    refused = leaves(site, "start.refused")
+    assert [leaf["reason"] for leaf in refused] == ["workers-start"] * 2 and "pin-burned" in refused[-1]["details"]["detail"]
     code, shown = terminal.run([site.bin / "avseal", "token", "login", "--once", "--module", site.module, "--token", demo_site.token_uri("hsm-a"),
                                 "--pin-file", site.secret("pin"), "--state-directory", site.directory / "state"], [("Type its label", "hsm-a")], site.environment)
     assert code == 0, shown

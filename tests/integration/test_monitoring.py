@@ -1,4 +1,5 @@
-"""docs/operations/: every metric and label that the alert rules and the dashboard name is there on a site that has seen trouble."""
+"""docs/operations/: every metric and label that the alert rules and the dashboard name is there on a site that has seen trouble, and
+every metric that is there is in the operators' guide with its labels."""
 
 import json
 import os
@@ -20,6 +21,7 @@ SITE_FAULTS = True
 DOCUMENTS = pathlib.Path(__file__).parents[2] / "docs" / "operations"
 ALERTS = yaml.safe_load((DOCUMENTS / "alerts.yml").read_text())
 DASHBOARD = json.loads((DOCUMENTS / "dashboard.json").read_text())
+GUIDE = (DOCUMENTS.parent / "operations.md").read_text()
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 PANELS = DASHBOARD["panels"]
 
@@ -114,6 +116,15 @@ def test_metrics_and_labels_exist(metrics, where, expression):
     known = set().union(*(metrics[name] for name in names), {"instance", "job"})
     for labels in re.findall(r"by \(([^)]*)\)", expression):
         assert {label.strip() for label in labels.split(",")} <= known, f"{where}: by ({labels})"
+
+
+def test_guide_knows_every_metric(metrics):
+    told = {name: set(filter(None, labels.split(","))) for name, labels in re.findall(r"`(avseal_\w+)(?:\{([\w,]*)\})?`", GUIDE)}
+    shown = {}
+    for name, labels in metrics.items():
+        if name.startswith("avseal_"):
+            shown.setdefault(re.sub(r"(?<=_seconds)_(bucket|sum|count)$", "", name), set()).update(labels - {"le"})
+    assert {name: told.get(name) for name in shown} == shown
 
 
 def test_every_alert_says_what_to_do(metrics):

@@ -71,6 +71,8 @@ class BreakerTest : public KeyringTest {
 TEST_F(BreakerTest, FailingTokenGetsNoLiveWorkUntilAProbePasses) {
   auto& failing = add_worker("a");
   add_worker("b");
+  std::vector<BreakerChange> told;
+  config.on_breaker = [&](const BreakerChange& change) { told.push_back(change); };
   open();
   failing.on_request = fail_all;
   while (breaker(0) == BreakerState::closed) sign_some(1);
@@ -86,6 +88,10 @@ TEST_F(BreakerTest, FailingTokenGetsNoLiveWorkUntilAProbePasses) {
   EXPECT_GE(counter("avseal_hsm_probes_total", {{"token", "a"}, {"result", "failed"}}), 2);
   EXPECT_EQ(counter("avseal_hsm_probes_total", {{"token", "a"}, {"result", "passed"}}), 1);
   EXPECT_GE(counter("avseal_hsm_errors_total", {{"token", "a"}, {"key", "signer"}, {"ckr", "CKR_DEVICE_ERROR"}}), 3);
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_TRUE(told[0].open && told[0].token == "a");
+  EXPECT_THAT(told[0].why, HasSubstr("as the test says"));
+  EXPECT_TRUE(!told[1].open && told[1].token == "a");
 }
 
 TEST_F(BreakerTest, LostTokenIsProbedBeforeItGetsLiveWorkAgain) {

@@ -258,6 +258,8 @@ TEST_F(WorkersTest, FailedReloadLeavesWhatRuns) {
 TEST_F(WorkersTest, ReloadStartsAgainWhatEndedForGoodAndTheMetricTellsWhy) {
   prometheus::Registry registry;
   config.metrics = &registry;
+  std::vector<std::string> told;
+  config.on_end = [&](const WorkerEnd& end) { told = {end.token, end.worker, end.reason}; };
   const auto ended = [&] {
     double sum = 0;
     for (const auto& family : registry.Collect()) {
@@ -279,6 +281,7 @@ TEST_F(WorkersTest, ReloadStartsAgainWhatEndedForGoodAndTheMetricTellsWhy) {
   EXPECT_EQ(workers->pids().size(), 1U);
   EXPECT_EQ(ended(), 0);
   workers.reset();
+  EXPECT_EQ(told, (std::vector<std::string>{"hsm", "hsm-1", "pin-burned"}));
 }
 
 TEST_F(WorkersTest, MissingProgramIsAnError) {
