@@ -13,6 +13,7 @@
 #include "cli/drill_report.hpp"
 #include "cli/drill_site.hpp"
 #include "cli/operator_client.hpp"
+#include "tokens/clock.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::cli {
@@ -132,20 +133,28 @@ Result<std::vector<DrillWorker>> find_workers(const DrillSite& site, const Drill
                   options.faults.string(), options.service.url, result.sent, result.latencies.count()));
 }
 
-// The fault goes, and the token must sign again.
-void recover(DrillSite& site, const DrillOptions& options, DrillOutcome& outcome, bool stays) {
-  if (!stays) site.clear();
-  const auto over = steady_clock::now();
-  const auto then = site.worker(options.token);
-  const auto signs = [&] {
-    const auto now = site.worker(options.token);
+// The token's worker, this one or a next one, makes signatures from now on.
+bool signs(const DrillSite& site, const std::string& token) {
+  const auto then = site.worker(token);
+  const auto signed_more = [&] {
+    const auto now = site.worker(token);
     if (!now) return false;
     const std::uint64_t before = then && then->pid == now->pid ? then->signatures : 0;
     return now->signatures >= before + signs_again;
   };
-  outcome.recovered = wait_until(signs, recovery_limit);
+  return wait_until(signed_more, recovery_limit);
+}
+
+// The fault goes, and the token must sign again; or it signs in spite of it, and then without it.
+void recover(DrillSite& site, const DrillOptions& options, DrillOutcome& outcome, bool lasting) {
+  if (!lasting) site.clear();
+  const auto over = steady_clock::now();
+  outcome.recovered = signs(site, options.token);
   outcome.recovery = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - over);
-  site.clear();
+  if (lasting) {
+    site.clear();
+    outcome.recovered = outcome.recovered && signs(site, options.token);
+  }
 }
 
 Result<DrillOutcome> run_row(const DrillRow& row, DrillSite& site, const DrillOptions& options, bool replicas) {
@@ -155,14 +164,15 @@ Result<DrillOutcome> run_row(const DrillRow& row, DrillSite& site, const DrillOp
   RunningLoad load(options.load);
   std::this_thread::sleep_for(quiet_time);
   const std::uint64_t injected = site.injected();
-  AVSEAL_CHECK(site.disturb(row.rule, options.token));
+  AVSEAL_CHECK(site.disturb(rules_of(row), options.token));
   outcome.struck = wait_until([&] { return site.injected() > injected; }, strike_limit);
   if (const std::string complaint = site.complaint(); !complaint.empty()) {
     return errors::make(Category::internal, "drill-rules", complaint);
   }
-  const bool once = row.stays || row.rule.find("times=") != std::string_view::npos;
+  const bool lasting = row.kind != DrillRow::Kind::passing;
+  const bool once = lasting || row.rules.find("times=") != std::string_view::npos;
   if (!once) std::this_thread::sleep_for(fault_time);
-  recover(site, options, outcome, row.stays);
+  recover(site, options, outcome, lasting);
   std::this_thread::sleep_for(quiet_time);
   AVSEAL_TRY(outcome.load, load.stop());
   AVSEAL_TRY(const std::uint64_t discarded_now, discarded_attempts(options.service));
@@ -171,15 +181,19 @@ Result<DrillOutcome> run_row(const DrillRow& row, DrillSite& site, const DrillOp
   return outcome;
 }
 
+std::string names_of_rows() {
+  std::string names;
+  for (const DrillRow& row : drill_rows()) names.append(" ").append(row.name);
+  return names;
+}
+
 Result<std::vector<const DrillRow*>> chosen_rows(const std::vector<std::string>& names) {
   std::vector<const DrillRow*> chosen;
   for (const DrillRow& row : drill_rows()) {
     if (names.empty() || std::find(names.begin(), names.end(), row.name) != names.end()) chosen.push_back(&row);
   }
   if (names.empty() || chosen.size() == std::set(names.begin(), names.end()).size()) return chosen;
-  std::string known;
-  for (const DrillRow& row : drill_rows()) known.append(" ").append(row.name);
-  return errors::make(Category::invalid, "drill-row", "a --row is not known; rows are" + known);
+  return errors::make(Category::invalid, "drill-row", "a --row is not known; rows are" + names_of_rows());
 }
 
 Result<void> file_report(const DrillReport& report, const std::filesystem::path& file) {
@@ -202,6 +216,7 @@ Result<bool> drill(DrillOptions& options) {
     return errors::make(Category::invalid, "drill-token", "no worker of token " + options.token + " runs");
   }
   DrillReport report;
+  report.begun = to_unix(system_clock_now());
   report.url = options.service.url;
   report.token = options.token;
   report.replicas =
@@ -265,6 +280,13 @@ void add_drill(CLI::App& app, int& exit_code) {
   command->add_option("--streams", options->load.streams, "Requests in flight on each")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
+  command->footer(
+      "The site's workers must load avseal-fault-pkcs11.so; tools/quickstart --faults leaves such a site running. "
+      "Never do\n"
+      "this where real calls are signed. Exit code 0: every promise was kept; 1: one was broken; 2: it could not be "
+      "held.\n"
+      "Rows:" +
+      names_of_rows());
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <openssl/opensslv.h>
 
-#include "tokens/clock.hpp"
+#include "cli/act.hpp"
 #include "tokens/digest.hpp"
 
 namespace avseal::cli {
@@ -27,6 +27,10 @@ double milliseconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
+std::string utc(UnixSeconds time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time));
+}
+
 boost::json::object to_json(const DrillOutcome& outcome) {
   boost::json::object statuses;
   for (const auto& [status, count] : outcome.load.statuses) statuses[std::to_string(status)] = count;
@@ -34,7 +38,7 @@ boost::json::object to_json(const DrillOutcome& outcome) {
   for (const auto& [error, count] : outcome.load.errors) errors[error] = count;
   boost::json::object row{{"row", outcome.row->name},
                           {"fault", outcome.row->fault},
-                          {"rule", outcome.row->rule},
+                          {"rules", boost::json::value_from(rules_of(*outcome.row))},
                           {"sent", outcome.load.sent},
                           {"answered", outcome.answered},
                           {"failed", outcome.failed},
@@ -77,13 +81,13 @@ Result<boost::json::object> to_json(const DrillReport& report) {
   }
   boost::json::array rows;
   for (const DrillOutcome& outcome : report.outcomes) rows.push_back(to_json(outcome));
-  const std::string time = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(to_unix(system_clock_now())));
-  return boost::json::object{{"form", "avseal-drill-1"},  {"time", time},
-                             {"avseal", AVSEAL_VERSION},  {"openssl", OPENSSL_VERSION_TEXT},
-                             {"url", report.url},         {"configuration", std::move(configuration)},
-                             {"service", report.service}, {"tokens", report.tokens},
-                             {"disturbed", report.token}, {"replicas", report.replicas},
-                             {"rows", std::move(rows)},   {"passed", report.passed()}};
+  return boost::json::object{{"form", "avseal-drill-1"},   {"held_by", terminal()},
+                             {"begun", utc(report.begun)}, {"ended", utc(to_unix(system_clock_now()))},
+                             {"avseal", AVSEAL_VERSION},   {"openssl", OPENSSL_VERSION_TEXT},
+                             {"url", report.url},          {"configuration", std::move(configuration)},
+                             {"service", report.service},  {"tokens", report.tokens},
+                             {"disturbed", report.token},  {"replicas", report.replicas},
+                             {"rows", std::move(rows)},    {"passed", report.passed()}};
 }
 
 }  // namespace avseal::cli

@@ -7,10 +7,12 @@
 #include <boost/json.hpp>
 
 #include "cli/drill_rows.hpp"
+#include "tokens/clock.hpp"
 
 namespace avseal::cli {
 
 struct DrillReport {
+  UnixSeconds begun;
   std::string url;
   std::string token;                                 // the one that was disturbed
   bool replicas = false;                             // others had its keys

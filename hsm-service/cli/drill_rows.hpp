@@ -5,19 +5,26 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/bench_load.hpp"
 
 namespace avseal::cli {
 
 struct DrillRow {
+  // Passing: over by itself or after a second. Lasting: goes only when the token signs again. Fresh: as that, and the
+  // worker crashes, so that a fresh one meets it.
+  enum class Kind { passing, lasting, fresh };
+
   std::string_view name;   // of --row
   std::string_view fault;  // for the reader
-  std::string_view rule;   // of the fault module, without name and token
-  bool stays = false;      // the rule goes only when the token signs again, not before
+  std::string_view rules;  // of the fault module, a line each, without name and token
+  Kind kind = Kind::passing;
 };
 
 std::span<const DrillRow> drill_rows();
+// One by one, with that of the crash.
+std::vector<std::string> rules_of(const DrillRow& row);
 
 struct DrillOutcome {
   const DrillRow* row = nullptr;

@@ -74,11 +74,15 @@ std::uint64_t DrillSite::injected() const {
   return sum;
 }
 
-Result<void> DrillSite::disturb(std::string_view rule, const std::string& token) {
+Result<void> DrillSite::disturb(const std::vector<std::string>& rules, const std::string& token) {
   using namespace std::chrono;
   const auto until = system_clock::now().time_since_epoch() + minutes(2);
-  const std::string name = fmt::format("drill-{}-{}-{}", ::getpid(), until / 1ms, ++count_);
-  return write(fmt::format("{} {} token={} until={}\n", name, rule, token, until / 1ms));
+  std::string written;
+  for (const std::string& rule : rules) {
+    const std::string name = fmt::format("drill-{}-{}-{}", ::getpid(), until / 1ms, ++count_);
+    written += fmt::format("{} {} token={} until={}\n", name, rule, token, until / 1ms);
+  }
+  return write(written);
 }
 
 void DrillSite::clear() {

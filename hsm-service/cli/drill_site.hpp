@@ -30,8 +30,8 @@ class DrillSite {
   [[nodiscard]] std::optional<DrillWorker> worker(const std::string& token) const;
   [[nodiscard]] std::uint64_t injected() const;  // in all processes so far, ended ones too
 
-  // One rule of the token's, in place of all others; it ends by itself after two minutes, should the drill be killed.
-  Result<void> disturb(std::string_view rule, const std::string& token);
+  // Rules of the token's in place of all others; they end by themselves after two minutes, should the drill be killed.
+  Result<void> disturb(const std::vector<std::string>& rules, const std::string& token);
   void clear();
   // What the module says against the rules, or nothing.
   [[nodiscard]] std::string complaint() const;

@@ -99,6 +99,7 @@ Operations::Answer Operations::ready(const http::Request& request) const {
   report("ledger", shared_.ledger->healthy());
   report("store", store_.healthy());
   report("clock", shared_.clock_guard->check());
+  body["version"] = AVSEAL_VERSION;
   body["draining"] = shared_.draining.load();
   body["ready"] = all;
   co_return http::Response::json(all ? 200 : 503, body);

@@ -1,6 +1,7 @@
 """`avseal drill`, shortly: a table and a file on a site with faults, a refusal of a site without, a verdict that can be bad."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -9,7 +10,7 @@ from demo import call, quickstart
 from support.software_ue import SoftwareUe
 
 SITE_FAULTS = True
-ROWS = ("sessions", "removed", "crash", "wrong-signature")
+ROWS = ("sessions", "removed", "crash", "wrong-signature", "start-hashing")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,8 @@ def test_drill(prepared):
     assert "every promise was kept" in done.stdout
     filed = json.loads(report.read_text())
     assert filed["passed"] and filed["replicas"] and filed["disturbed"] == "hsm-a"
-    assert filed["service"] is not None
+    assert filed["service"]["version"] == filed["avseal"] and filed["begun"] < filed["ended"]
+    assert filed["held_by"]["uid"] == os.getuid() and filed["held_by"]["host"]
     assert [file["file"] for file in filed["configuration"]] == [str(config)] and len(filed["configuration"][0]["sha256"]) == 64
     rows = {row["row"]: row for row in filed["rows"]}
     assert set(rows) == set(ROWS)

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/faults/module/rules.hpp"
@@ -13,7 +14,9 @@ namespace {
 TEST(DrillRows, AreRulesOfTheFaultModule) {
   std::set<std::string_view> names;
   for (const DrillRow& row : drill_rows()) {
-    const auto rules = faults::parse_rules("x " + std::string(row.rule));
+    std::string text;
+    for (const std::string& rule : rules_of(row)) text += fmt::format("x{} {}\n", text.size(), rule);
+    const auto rules = faults::parse_rules(text);
     EXPECT_TRUE(rules) << row.name << ": " << rules.error().detail;
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
   }
