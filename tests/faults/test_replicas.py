@@ -7,62 +7,15 @@ import time
 
 import pytest
 
-from demo import call
+from demo import call, curl
+from support import ledger
 from support.blink import blink, wait_until_replaced, wait_until_signing
+from support.failure_table import RUNNING, STARTING, walk
 from support.faults import Faults
-from support.load import Load
+from support.load import Load, wait_until
 from support.software_ue import SoftwareUe
 
 SITE_FAULTS = True
-
-# What the fault is, and its rule. The rule goes some signatures later; what `times` or an event did stays done.
-RUNNING = [
-    ("sessions invalid", "invalidate-sessions"),
-    ("CKR_SESSION_CLOSED", "return function=C_SignInit code=CKR_SESSION_CLOSED times=3"),
-    ("CKR_SESSION_HANDLE_INVALID for good", "return function=C_SignInit,C_Sign code=CKR_SESSION_HANDLE_INVALID"),
-    ("logged out", "logout"),
-    ("CKR_USER_NOT_LOGGED_IN", "return function=C_SignInit code=CKR_USER_NOT_LOGGED_IN times=3"),
-    ("object handles mean nothing", "renumber-objects"),
-    ("object handles mean other keys", "swap-objects"),
-    ("CKR_KEY_HANDLE_INVALID", "return function=C_SignInit code=CKR_KEY_HANDLE_INVALID times=2"),
-    ("CKR_OPERATION_ACTIVE", "return function=C_SignInit code=CKR_OPERATION_ACTIVE times=2"),
-    ("CKR_DEVICE_ERROR", "return function=C_SignInit,C_Sign code=CKR_DEVICE_ERROR"),
-    ("CKR_DEVICE_MEMORY", "return function=C_Sign code=CKR_DEVICE_MEMORY times=2"),
-    ("device removed", "removed"),
-    ("token not present", "removed code=CKR_TOKEN_NOT_PRESENT"),
-    ("CKR_FUNCTION_FAILED, busy", "return function=C_Sign code=CKR_FUNCTION_FAILED probability=0.5 seed=3"),
-    ("CKR_GENERAL_ERROR", "return function=C_SignInit code=CKR_GENERAL_ERROR times=3"),
-    ("reply lost after signing", "return function=C_Sign code=CKR_DEVICE_ERROR forwarded=yes times=1"),
-    ("a vendor's code", "return function=C_Sign code=0x80000123 times=2"),
-    ("C_Sign hangs", "hang function=C_Sign times=1"),
-    ("C_SignInit hangs", "hang function=C_SignInit times=1"),
-    ("late", "delay function=C_Sign ms=600 times=2"),
-    ("crash", "crash function=C_Sign times=1"),
-    ("abort", "crash function=C_SignInit signal=ABRT times=1"),
-    ("signature of 63 bytes", "signature form=short times=2"),
-    ("signature of 65 bytes", "signature form=long times=2"),
-    ("signature in DER", "signature form=der times=2"),
-    ("wrong signature", "signature form=flipped times=2"),
-    ("another key's signature", "signature form=other-key times=2"),
-    ("C_GetSessionInfo not supported", "return function=C_GetSessionInfo code=CKR_FUNCTION_NOT_SUPPORTED"),
-]
-
-# What a worker meets that starts on hsm-a while the rules stand; it must sign all the same.
-STARTING = [
-    ("already initialised", ["return function=C_Initialize code=CKR_CRYPTOKI_ALREADY_INITIALIZED forwarded=yes"]),
-    ("already logged in", ["return function=C_Login code=CKR_USER_ALREADY_LOGGED_IN forwarded=yes"]),
-    ("login fails before the PIN is looked at", ["return function=C_Login code=CKR_GENERAL_ERROR times=2"]),
-    ("slot numbers changed", ["slots shift=1000"]),
-    ("read-only sessions refused", ["read-only-refused"]),
-    ("read-only sessions refused by another code", ["read-only-refused code=CKR_SESSION_READ_ONLY"]),
-    ("few sessions, CKR_SESSION_COUNT", ["session-limit max=2"]),
-    ("few sessions, CKR_ARGUMENTS_BAD", ["session-limit max=2 code=CKR_ARGUMENTS_BAD"]),
-    ("raw EC points", ["ec-point form=raw"]),
-    ("EC points in bit strings", ["ec-point form=bit-string"]),
-    ("hashing ECDSA only", ["no-mechanism mechanism=CKM_ECDSA", "hashing-ecdsa"]),
-    ("network HSM, 5 ms, 4 at once", ["latency function=C_Sign ms=5 parallel=4"]),
-]
-
 
 @pytest.fixture(scope="module")
 def stopped_site(stopped_site):
@@ -90,13 +43,7 @@ def faults(alice, site):
 
 @pytest.mark.parametrize("row, rule", RUNNING, ids=[row for row, _ in RUNNING])
 def test_running(site, faults, alice, row, rule):
-    if "C_GetSessionInfo" in rule:  # which is no test of whether a session lives
-        faults.add(f"{rule} token=hsm-a")
-        rule = "invalidate-sessions"
-    end, pid = faults.clear, faults.worker("hsm-a").pid
-    if rule.startswith("hang"):  # only another process helps
-        end = lambda: wait_until_replaced(faults, "hsm-a", pid)
-    load = blink(site, faults, alice, "hsm-a", lambda: faults.add(f"{rule} token=hsm-a"), end, row)
+    load = walk(site, faults, alice, "hsm-a", row, rule)
     assert load.refused == [] and load.broken == []
 
 
@@ -118,6 +65,39 @@ def test_starting(site, faults, alice, row, rules):
     print(f"\n{row}: {load.account()}; {rulers.sessions} sessions")
     assert "session-limit" not in rules[0] or rulers.sessions_at_once == 2
     assert load.refused == [] and load.broken == []
+
+
+def test_the_ledger_tells_of_it(site, faults, alice):
+    """A lost worker, a breaker that opens and closes again, and a signature that was thrown away each leave their mark."""
+    before = len(ledger.leaves(site.ledger))
+    for rule in ("removed", "signature form=flipped times=2"):
+        blink(site, faults, alice, "hsm-a", lambda: faults.add(f"{rule} token=hsm-a"), faults.clear, rule)
+
+    def states():
+        return [leaf["details"]["state"] for leaf in ledger.leaves(site.ledger)[before:]
+                if leaf["event"] == "token.breaker" and leaf["details"]["token"] == "hsm-a"]
+
+    wait_until(lambda: 0 < states().count("open") == states().count("closed"))
+    leaves = ledger.leaves(site.ledger)[before:]
+    assert any(leaf["event"] == "worker.lost" and leaf["details"]["token"] == "hsm-a" for leaf in leaves)
+    uses = [use for leaf in leaves if leaf["event"] == "sign.avatar-id" for use in leaf["keys"]]
+    assert any(use["outcome"] == "discarded" for use in uses)
+
+
+def test_the_deep_check_really_signs(site, faults):
+    def asked(path):
+        answer = curl.client_of(site, "auditor").get(path)
+        return answer.status, {key["name"]: key for key in answer.json()["keys"] if key["kind"] != "dac-kek"}
+
+    faults.add("return function=C_Sign code=CKR_FUNCTION_FAILED token=hsm-a")
+    status, keys = asked("/readyz?deep=true")
+    assert status == 200 and all(key["ready"] and "hsm-a" in key["why"] and "hsm-b" not in key["why"] for key in keys.values()), keys
+    faults.add("return function=C_Sign code=CKR_FUNCTION_FAILED token=hsm-b")
+    status, keys = asked("/readyz?deep=true")
+    assert status == 503 and not any(key["ready"] for key in keys.values()), keys
+    assert all("CKR_FUNCTION_FAILED" in key["why"] for key in keys.values()), keys
+    status, keys = asked("/readyz")
+    assert status == 200 and all(key["ready"] for key in keys.values()), "this one asks nobody"
 
 
 def test_idle_sessions(site, faults, alice):

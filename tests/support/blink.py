@@ -28,15 +28,15 @@ def wait_until_replaced(faults, token, pid, seconds=60):
     wait_until(lambda: getattr(faults.worker(token), "pid", pid) != pid, seconds, lambda: f"{token} got no other worker")
 
 
-def blink(site, faults, alice, token, begin, end=lambda: None, row=""):
-    """Under load: `begin` starts a fault of the token, which must strike; some signatures later `end` ends it; the token's
-    worker must sign again. Gives the load, stopped and accounted for."""
+def blink(site, faults, alice, token, begin, end=lambda: None, row="", stands=lambda load: load.wait_for(20)):
+    """Under load: `begin` starts a fault of the token, which must strike; when `stands` returns, some signatures later, `end` ends
+    it; the token's worker must sign again. Gives the load, stopped and accounted for."""
     with Load(site, alice) as load:
         load.wait_for(10)
         injected, at = faults.injected(), time.monotonic()
         begin()
         wait_until(lambda: faults.injected() > injected, 60, lambda: "the fault never struck")
-        load.wait_for(20)
+        stands(load)
         end()
         over = time.monotonic()
         wait_until_signing(faults, token)
