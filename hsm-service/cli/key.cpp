@@ -169,6 +169,18 @@ void add_key(CLI::App& app, int& exit_code) {
   options->act.add_to(destroying);
 
   add_key_states(key, exit_code);
+  key.footer(
+      "The life of a key; each step explains its options with --help:\n"
+      "  avseal key generate            it is made in the HSM and never leaves it\n"
+      "  avseal key csr                 for the CA\n"
+      "  avseal key import-certificate  what the CA gave; it must be the key's and suit its kind\n"
+      "  avseal key stage               after it was added to tokend.toml and avseald.toml: the next key of its kind\n"
+      "  avseal key activate            it signs from now on, and what the earlier key signed verifies on\n"
+      "  avseal key retire              the earlier key, once nothing that it signed is valid any more\n"
+      "  avseal key destroy             its name must be typed\n"
+      "What changes the HSM or a node's keys is in the ledger, with who did it. \"Rotating a key\" in "
+      "docs/operations.md has\n"
+      "every command in full.");
 }
 
 }  // namespace avseal::cli

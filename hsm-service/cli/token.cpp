@@ -75,6 +75,13 @@ void add_login(CLI::App& token, int& exit_code) {
   options->hsm.add_to(*command);
   command->add_flag("--once", options->once, "exactly one attempt: a wrong PIN brings the token nearer to its lock")
       ->required();
+  command->footer(
+      "Workers try a PIN that the token refused once in all, and none while the token warns (CKF_USER_PIN_COUNT_LOW "
+      "and\n"
+      "the like). Put the right PIN in place first. This command shows the token, asks for its label to be typed, "
+      "tries\n"
+      "the PIN once, and when the token takes it, the workers of --state-directory may log in again: start them, or\n"
+      "systemctl reload avseald.");
   command->callback([options, &exit_code] {
     const auto done = spend_login(options->hsm);
     exit_code = done ? 0 : report(done.error());
@@ -87,6 +94,11 @@ void add_state(CLI::App& token, int& exit_code, const char* name, const char* he
   const auto options = std::make_shared<StateOptions>();
   command->add_option("name", options->name, "name of the token in avseald.toml")->required();
   options->service.add_to(*command);
+  command->footer(
+      "A drained token gets no new work, and what it has in flight is answered: then its HSM can be looked after. It "
+      "stays\ndrained over restarts and reloads. The last token that has a primary key cannot be drained.\n\n"
+      "  avseal token drain  hsm-b --url U --cacert ca.pem --cert operator.pem --key operator.key\n"
+      "  avseal token resume hsm-b --url U --cacert ca.pem --cert operator.pem --key operator.key");
   command->callback([options, state, &exit_code] {
     const auto path =
         fmt::format("/operations/v1/tokens/{}", boost::urls::encode(options->name, boost::urls::unreserved_chars));

@@ -281,6 +281,22 @@ def test_no_option_takes_a_pin(hsm):
     assert done.returncode not in (0, 1)
 
 
+def test_help_names_only_commands_that_exist(hsm):
+    def walk(*command):
+        text = hsm.good(*command, "--help")
+        yield command, text
+        listed = text.partition("Subcommands:\n")[2].partition("\n\n")[0]
+        for name in re.findall(r"^  ([a-z-]+) ", listed, re.MULTILINE):
+            yield from walk(*command, name)
+
+    pages = dict(walk())
+    assert {("key", "generate"), ("key", "destroy"), ("token", "login"), ("clock", "accept"), ("doctor",), ("drill",)} <= set(pages)
+    for command, text in pages.items():
+        for named in re.findall(r"^  avseal ((?:[a-z-]+ )?[a-z-]+)", text, re.MULTILINE):
+            words = tuple(named.split())
+            assert words in pages or words[:1] in pages and words[:1] not in {page[:1] for page in pages if len(page) == 2}, (command, named)
+
+
 def test_two_sources_of_the_pin(hsm):
     done = hsm.avseal(*hsm.key("list", "--pin-credential", "pin"))
     assert done.returncode not in (0, 1) and "--pin-file" in done.stderr

@@ -57,6 +57,14 @@ void add_doctor(CLI::App& app, int& exit_code) {
                      "a worker's configuration; those that avseald starts itself are known");
   options->node.add_to(command, OperatorClient::Need::anonymous);
   command.add_flag("--json", options->json, "one JSON object, for programs");
+  command.footer(
+      "Every warning and error says what was found, what was expected and what to do next. With --url it also looks at "
+      "the\n"
+      "running node as others do, and with --cert and --key asks its keys for test signatures. Run it as a user that "
+      "may\n"
+      "read what avseald and its workers read.\n\n"
+      "  avseal doctor --config /etc/avseal/avseald.toml --worker /etc/avseal/tokend-a.toml\n"
+      "  avseal doctor --worker /etc/avseal/tokend-a.toml --json > doctor.json");
   command.callback([options, &exit_code] { exit_code = examine(*options); });
 }
 
