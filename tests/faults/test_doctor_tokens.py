@@ -45,6 +45,15 @@ def test_pin_warning(site, faults, healthy, flag, expected):
     assert faults.total("C_Login") == before + 1, f"only {A} is logged in to"
 
 
+@pytest.mark.parametrize("code, expected", [
+    ("CKR_PIN_EXPIRED", "pin-unusable"), ("CKR_DEVICE_REMOVED", "hsm-device-lost"), ("CKR_GENERAL_ERROR", "hsm-error")])
+def test_login_that_fails(site, faults, healthy, code, expected):
+    """None of these burns the PIN."""
+    with faults.rule(f"return function=C_Login code={code} token={B}"):
+        assert found(site, healthy) == {expected: "error"}
+    assert found(site, healthy) == {}
+
+
 def test_token_without_mechanisms(site, faults, healthy):
     with faults.rule(f"no-mechanism mechanism=CKM_ECDSA,CKM_ECDSA_SHA256,CKM_ECDSA_SHA384 token={B}"):
         assert found(site, healthy) == {"mechanism-missing": "error", "key-test-failed": "error"}

@@ -122,6 +122,13 @@ def test_burned_fuse(copy, healthy):
     assert not any(f["id"] == "pin-flags" and f["subject"] == B and f["severity"] != "ok" for f in report["findings"])
 
 
+def test_damaged_fuse(copy, healthy):
+    assert found(copy, healthy) == {}
+    for fuse in (copy.directory / "state").glob("pin-*"):
+        fuse.write_bytes(b"damaged\n")
+    assert found(copy, healthy) == {"pin-fuse-unreadable": "error"}
+
+
 def test_pin_file_that_everybody_reads(copy, healthy):
     one_pin_of_its_own(copy, copy.secret("pin").read_text(), 0o644)
     assert found(copy, healthy) == {"pin-unreadable": "error", "pin-file-mode": "error"}

@@ -116,6 +116,14 @@ def test_listener_certificate(copy, healthy, days, name, expected):
     assert found(copy, healthy) == expected
 
 
+def test_listener_certificate_that_begins_later(copy, healthy):
+    pem = copy.pki.pem("server")
+    later = jose.antedated(jose.load_certificate(pem), jose.load_certificate(copy.pki.pem("tls-ca")), jose.load_key(copy.pki.key("tls-ca")),
+                           datetime.timedelta(days=-1))
+    pem.write_bytes(later.public_bytes(jose.serialization.Encoding.PEM))
+    assert found(copy, healthy) == {"tls-certificate-not-yet-valid": "error"}
+
+
 def test_listener_key_of_another_certificate(copy, healthy):
     copy.pki.make_key("server")
     assert found(copy, healthy) == {"tls-key-mismatch": "error"}
