@@ -2,42 +2,45 @@
 // rules. It is for tests and for `avseal drill` on a staging site.
 //
 // AVSEAL_FAULTS names a directory, which all processes that load the module share:
-//   module        path of the real module (SoftHSM's if there is no such file)
-//   rules         the rules; read again whenever the file changes, before the next call. Write another file and rename
-//   it. rules.error   why the last rules could not be read; those before stay in force. Gone when all is well.
-//   PID.facts     what happened in that process (facts.hpp); outlives it
-//   spent/        a file for each time that a rule with `times` struck, in all processes together
+// - `module`: path of the real module (SoftHSM's if there is no such file).
+// - `rules`: the rules; read again whenever the file changes, before the next call. Write another file and rename it.
+// - `rules.error`: why the last rules could not be read; those before stay in force. Gone when all is well.
+// - `PID.facts`: what happened in that process (facts.hpp); outlives it.
+// - `spent/`: a file for each time that a rule with `times` struck, in all processes together.
 //
 // A rule is a line "NAME EFFECT KEY=VALUE ..."; NAME is unique and of letters, digits, '.', '_' and '-'. Blank lines
 // and lines that begin with # say nothing. Every rule takes token=LABEL and serial=SERIAL (without: every token; calls
 // that belong to no token match only such rules) and until=MS (Unix time in milliseconds, the rule's end).
 //
 // While the rule stands, at calls of function=C_A,C_B,... or function=*, in the order of the file:
-//   return code=CKR_... [forwarded=yes]  that code instead of the call, or after the call was made
-//   delay ms=N                           first waits
-//   hang                                 waits until the rule is gone
-//   crash [signal=SEGV|ABRT]
-//   latency ms=N parallel=P              a network HSM: a call takes N ms, P at once in a process, the others wait
+// - `return code=CKR_... [forwarded=yes]`: that code instead of the call, or after the call was made.
+// - `delay ms=N`: waits first.
+// - `hang`: waits until the rule is gone.
+// - `crash [signal=SEGV|ABRT]`.
+// - `latency ms=N parallel=P`: a network HSM; a call takes N ms, P at once in a process, the others wait.
+//
 // and at C_Sign:
-//   signature form=short|long|flipped|der|other-key    (other-key: of another key that this process has signed with)
+// - `signature form=short|long|flipped|der|other-key`; other-key: of another key that this process has signed with.
+//
 // All of these take times=N, probability=P (0 to 1) and seed=N. Milliseconds may have decimals.
 //
 // While the rule stands:
-//   removed [code=CKR_DEVICE_REMOVED]    no such token; its sessions and its login are gone, also when it is back
-//   slots shift=N                        its slot has another number
-//   pin-flags flags=COUNT_LOW,FINAL_TRY,LOCKED
-//   session-limit max=N [code=CKR_SESSION_COUNT]       per process
-//   read-only-refused [code=CKR_FUNCTION_FAILED]       no sessions without CKF_RW_SESSION
-//   no-locking                           C_Initialize with CKF_OS_LOCKING_OK gives CKR_CANT_LOCK; overlapping calls are
-//   counted no-mechanism mechanism=CKM_A,... hashing-ecdsa                        CKM_ECDSA_SHA256 and _SHA384 are
-//   there ec-point form=der|raw|bit-string     of CKA_EC_POINT idle-timeout ms=N                    sessions end that
-//   were not used for so long
+// - `removed [code=CKR_DEVICE_REMOVED]`: no such token; its sessions and its login are gone, also when it is back.
+// - `slots shift=N`: its slot has another number.
+// - `pin-flags flags=COUNT_LOW,FINAL_TRY,LOCKED`.
+// - `session-limit max=N [code=CKR_SESSION_COUNT]`: per process.
+// - `read-only-refused [code=CKR_FUNCTION_FAILED]`: no sessions without CKF_RW_SESSION.
+// - `no-locking`: C_Initialize with CKF_OS_LOCKING_OK gives CKR_CANT_LOCK; overlapping calls are counted.
+// - `no-mechanism mechanism=CKM_A,...`.
+// - `hashing-ecdsa`: CKM_ECDSA_SHA256 and _SHA384 are there.
+// - `ec-point form=der|raw|bit-string`: of CKA_EC_POINT.
+// - `idle-timeout ms=N`: sessions end that were not used for so long.
 //
 // Once per process, before its next call:
-//   invalidate-sessions                  every session is gone, and so the login
-//   logout                               everybody is logged out
-//   swap-objects                         an object handle from before means another key now
-//   renumber-objects                     an object handle from before means nothing now
+// - `invalidate-sessions`: every session is gone, and so the login.
+// - `logout`: everybody is logged out.
+// - `swap-objects`: an object handle from before means another key now.
+// - `renumber-objects`: an object handle from before means nothing now.
 #pragma once
 
 #include <bitset>
