@@ -62,10 +62,11 @@ class Usage:
         service = site.running["avseald"].pid
         self.memory, self.descriptors = resident_kib(service), descriptors(service)
         self.workers = len(worker_pids(site))
+        self.worker_descriptors = {token: descriptors(faults.worker(token).pid) for token in site.tokens}
         self.sessions = {token: faults.worker(token).sessions for token in site.tokens}
 
     def __str__(self):
-        return f"avseald {self.memory // 1024} MiB, {self.descriptors} descriptors; {self.workers} workers, sessions {self.sessions}"
+        return f"avseald {self.memory // 1024} MiB, {self.descriptors} descriptors; {self.workers} workers with {self.worker_descriptors}, sessions {self.sessions}"
 
 
 def settle(site, faults):
@@ -101,6 +102,8 @@ def soak(site, seconds, seed):
     assert after.workers == len(site.tokens)
     assert after.sessions == before.sessions, "sessions leaked"
     assert after.descriptors <= before.descriptors + 4, "descriptors leaked"
+    for token, open_now in after.worker_descriptors.items():
+        assert open_now <= before.worker_descriptors[token] + 2, f"descriptors leaked in the worker of {token}"
     assert after.memory <= before.memory * 1.25, "memory grew"
 
 
