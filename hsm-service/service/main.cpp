@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <cstdlib>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,6 +11,11 @@
 #include "service/service.hpp"
 
 namespace {
+
+// The TPM library would write a line of its own for each malformed structure that somebody sends.
+void keep_libraries_quiet() {
+  setenv("TSS2_LOG", "all+none", 0);
+}
 
 // Data keys pass through this process: no core dumps, no other process of the user may attach, files for us alone.
 void keep_private() {
@@ -33,6 +39,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   keep_private();
+  keep_libraries_quiet();
   auto config = avseal::service::load_config(config_file);
   if (!config) {
     fmt::print(stderr, "avseald: {}\n", config.error().detail);

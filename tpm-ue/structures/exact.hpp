@@ -28,7 +28,7 @@ Result<Bytes> write_exact(const T& value, Marshal<T> marshal, std::string_view w
 template <class T>
 Result<T> read_exact(ByteView bytes, std::size_t max_size, Unmarshal<T> unmarshal, Marshal<T> marshal,
                      std::string_view what) {
-  if (bytes.size() > max_size) return errors::malformed(what);
+  if (bytes.empty() || bytes.size() > max_size) return errors::malformed(what);
   T value{};
   std::size_t offset = 0;
   if (unmarshal(bytes.data(), bytes.size(), &offset, &value) != TSS2_RC_SUCCESS || offset != bytes.size()) {

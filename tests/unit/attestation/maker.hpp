@@ -80,6 +80,7 @@ class SoftwareTpm {
   [[nodiscard]] TPMS_ATTEST quote(ByteView binding, const PcrValues& pcrs) const;
   [[nodiscard]] SignedAttest sign_attest(const TPMS_ATTEST& attest) const;  // by the attestation key
   [[nodiscard]] SignedAttest sign_by_ue_key(const TPMS_ATTEST& attest) const;
+  [[nodiscard]] EVP_PKEY* ue_key() const { return key_.get(); }
 
  private:
   ssl::Pkey ak_, key_, parent_;
