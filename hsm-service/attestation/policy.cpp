@@ -318,7 +318,7 @@ Result<void> Policy::check_firmware(const TpmIdentity& tpm, std::uint64_t firmwa
 Result<void> Findings::judge(Result<void> check) {
   if (check) return {};
   if (mode_ == Mode::enforce) return check;
-  all_.push_back(std::move(check.error()));
+  all_.push_back(check.error());
   return {};
 }
 
