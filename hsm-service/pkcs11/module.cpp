@@ -164,9 +164,12 @@ Result<CK_FLAGS> Token::flags() const {
   return info.flags;
 }
 
-bool Token::offers(CK_MECHANISM_TYPE mechanism, CK_FLAGS use) const {
+Result<bool> Token::offers(CK_MECHANISM_TYPE mechanism, CK_FLAGS use) const {
   CK_MECHANISM_INFO info{};
-  return module_->api().C_GetMechanismInfo(slot_, mechanism, &info) == CKR_OK && (info.flags & use) == use;
+  const CK_RV rv = module_->api().C_GetMechanismInfo(slot_, mechanism, &info);
+  if (rv == CKR_MECHANISM_INVALID || rv == CKR_FUNCTION_NOT_SUPPORTED) return false;
+  if (rv != CKR_OK) return errors::call_failed("C_GetMechanismInfo", rv);
+  return (info.flags & use) == use;
 }
 
 }  // namespace avseal::pkcs11

@@ -56,8 +56,8 @@ class Token {
   [[nodiscard]] std::string serial() const { return unpadded(info_.serialNumber); }
   [[nodiscard]] Result<CK_FLAGS> flags() const;  // CKF_, asked now
 
-  // Whether the token has the mechanism with that CKF_ use.
-  [[nodiscard]] bool offers(CK_MECHANISM_TYPE mechanism, CK_FLAGS use) const;
+  // Whether the token has the mechanism with that CKF_ use; an error, if it does not say.
+  [[nodiscard]] Result<bool> offers(CK_MECHANISM_TYPE mechanism, CK_FLAGS use) const;
 
  private:
   Token(std::shared_ptr<const Module> module, CK_SLOT_ID slot, const CK_TOKEN_INFO& info)

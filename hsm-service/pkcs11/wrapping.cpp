@@ -44,7 +44,8 @@ bool means_altered(CK_RV rv) {
 
 Result<WrapForm> offered_wrap_form(const Token& token) {
   for (const Form& form : forms) {
-    if (token.offers(form.mechanism, form.token_uses)) return form.form;
+    AVSEAL_TRY(const bool offered, token.offers(form.mechanism, form.token_uses));
+    if (offered) return form.form;
   }
   return errors::key_unsuitable(token.label(), "its token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP");
 }
@@ -52,8 +53,9 @@ Result<WrapForm> offered_wrap_form(const Token& token) {
 Result<WrapForm> choose_wrap_form(Session& session, CK_OBJECT_HANDLE key) {
   AVSEAL_CHECK(offered_wrap_form(session.token()));
   for (const Form& form : forms) {
+    AVSEAL_TRY(const bool offered, session.token().offers(form.mechanism, form.token_uses));
     const bool allowed = session.flag(key, form.seals).value_or(true) && session.flag(key, form.opens).value_or(true);
-    if (allowed && session.token().offers(form.mechanism, form.token_uses)) return form.form;
+    if (offered && allowed) return form.form;
   }
   return errors::key_unsuitable(session.token().label(),
                                 "the key may neither encrypt and decrypt with CKM_AES_GCM nor wrap and unwrap with "

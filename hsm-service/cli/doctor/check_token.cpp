@@ -82,19 +82,23 @@ Result<Token> find_token(const Worker& worker, const std::shared_ptr<const pkcs1
 }
 
 template <std::size_t N>
-std::vector<std::string_view> offered(const Token& token, const std::array<Mechanism, N>& mechanisms) {
+Result<std::vector<std::string_view>> offered(const Token& token, const std::array<Mechanism, N>& mechanisms) {
   std::vector<std::string_view> names;
   for (const auto& mechanism : mechanisms) {
-    if (token.offers(mechanism.type, mechanism.use)) names.push_back(mechanism.name);
+    AVSEAL_TRY(const bool has, token.offers(mechanism.type, mechanism.use));
+    if (has) names.push_back(mechanism.name);
   }
   return names;
 }
 
 void check_mechanisms(const Worker& worker, const Token& token, Findings& findings) {
   const auto& keys = worker.config.keys;
-  const auto check = [&](bool needed, const std::vector<std::string_view>& names, std::string_view what) {
-    if (!names.empty()) {
-      findings.ok("mechanisms", worker.name, fmt::format("{}: {}", what, fmt::join(names, ", ")));
+  const auto check = [&](bool needed, const Result<std::vector<std::string_view>>& names, std::string_view what) {
+    if (!names) {
+      findings.error(names.error(), worker.name, "a token that tells its mechanisms",
+                     "look at the HSM, then try again");
+    } else if (!names->empty()) {
+      findings.ok("mechanisms", worker.name, fmt::format("{}: {}", what, fmt::join(*names, ", ")));
     } else if (needed) {
       findings.error(
           "mechanism-missing", worker.name, fmt::format("the token offers no mechanism for {}", what),
