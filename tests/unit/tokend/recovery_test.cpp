@@ -10,6 +10,7 @@ namespace avseal::tokend {
 namespace {
 
 using faults::Function;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 constexpr int requests = 200;
@@ -123,6 +124,16 @@ TEST_F(FaultTest, AModuleThatCannotBeginIsTriedAgain) {
   const auto worker = start(config_with({}));
   EXPECT_EQ(worker->wait(), 3);
   EXPECT_THAT(worker->last_line(), HasSubstr("C_Initialize failed with CKR_DEVICE_ERROR"));
+}
+
+TEST_F(FaultTest, ATokenThatDoesNotTellItsMechanismsIsAskedAgain) {
+  for (const char* code : {"CKR_SLOT_ID_INVALID", "CKR_GENERAL_ERROR"}) {
+    rule(std::string("return function=C_GetMechanismInfo code=") + code);
+    const auto worker = start(config_with({}), code);
+    EXPECT_THAT(worker->wait(), AnyOf(1, 3)) << worker->log();
+    EXPECT_THAT(worker->last_line(), HasSubstr(std::string("C_GetMechanismInfo failed with ") + code));
+    clear();
+  }
 }
 
 TEST_F(FaultTest, AFailedCallIsToldAndTheSessionKeptUnlessThatGoesOn) {
