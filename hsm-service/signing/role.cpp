@@ -52,7 +52,10 @@ void Role::add_routes(http::Router& router) {
     add(router, Method::put, subscription, {ClientRole::operator_}, "subscription.put", &Role::put_subscription);
     add(router, Method::del, subscription, {ClientRole::operator_}, "subscription.delete", &Role::delete_subscription);
   }
-  add(router, Method::put, "/calls/v1/{origid}", {ClientRole::ims_as}, "call.state", &Role::put_call);
+  // POST for SIP servers whose HTTP client knows nothing else.
+  for (const Method method : {Method::put, Method::post}) {
+    add(router, method, "/calls/v1/{origid}", {ClientRole::ims_as}, "call.state", &Role::put_call);
+  }
 }
 
 void Role::add(http::Router& router, Method method, std::string pattern, std::vector<ClientRole> roles,

@@ -112,6 +112,7 @@ def test_every_operation(site, clients):
     check(ims_as, "POST", *verify, 200, json_body=call.verification_request(identity, ue.fingerprint()))
     check(ims_as, "POST", *verify, 200, json_body=call.verification_request(identity, ue.fingerprint(), origin="sip:eve@a.example"))
     check(ims_as, "PUT", "/calls/v1/{origid}", f"/calls/v1/{uuid.uuid4()}", 204, json_body={"state": "accepted"})
+    check(ims_as, "POST", "/calls/v1/{origid}", f"/calls/v1/{uuid.uuid4()}", 204, json_body={"state": "accepted"})
 
     token_at = ("/oauth2/token", "/oauth2/token")
     form = call.token_form(site, identity, ue.token())
