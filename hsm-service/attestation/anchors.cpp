@@ -38,6 +38,10 @@ constexpr Reasons platform_reasons{"platform-certificate-malformed",
                                    "platform-certificate-revocation-unknown",
                                    "platform-certificate-critical-extension"};
 
+const Reasons& reasons_of(AnchorKind kind) {
+  return kind == AnchorKind::ek ? ek_reasons : platform_reasons;
+}
+
 Error invalid(std::string detail, std::string pointer = {}) {
   return errors::make(Category::invalid, "anchors-invalid", std::move(detail), std::move(pointer));
 }
@@ -48,8 +52,8 @@ Error refused(std::string_view reason, std::string detail) {
 
 struct Vendor {
   ssl::X509Store store{X509_STORE_new()};   // what a chain may end in, and CRLs
+  std::vector<ssl::X509Ptr> ends;           // what is in the store
   std::vector<ssl::X509Ptr> intermediates;  // what may complete a chain
-  std::size_t ends = 0;
   bool partial_chain = false;
   bool has_crls = false;
 };
@@ -68,13 +72,11 @@ Result<ssl::X509Ptr> read_anchor(ObjectReader& reader) {
                    reader.pointer_to("sha256"));
   }
   const std::uint32_t flags = X509_get_extension_flags(anchor.get());
-  if ((flags & EXFLAG_INVALID) != 0 || X509_check_ca(anchor.get()) == 0) {
-    return invalid("expected a CA certificate, found another", reader.pointer_to("pem"));
-  }
+  if ((flags & EXFLAG_INVALID) != 0) return invalid("expected well-formed extensions", reader.pointer_to("pem"));
   return anchor;
 }
 
-Result<void> add_anchor(Vendor& vendor, const json::value& value, const std::string& pointer) {
+Result<void> add_anchor(Vendor& vendor, AnchorKind kind, const json::value& value, const std::string& pointer) {
   AVSEAL_TRY(auto reader, ObjectReader::open(value, pointer));
   AVSEAL_TRY(ssl::X509Ptr anchor, read_anchor(reader));
   bool partial = false;
@@ -82,13 +84,16 @@ Result<void> add_anchor(Vendor& vendor, const json::value& value, const std::str
     AVSEAL_TRY(partial, reader.boolean("partial_chain"));
   }
   AVSEAL_CHECK(reader.finish());
+  if (X509_check_ca(anchor.get()) == 0 && !(partial && kind == AnchorKind::platform)) {
+    return invalid("expected a CA certificate, found another", reader.pointer_to("pem"));
+  }
   if (!partial && (X509_get_extension_flags(anchor.get()) & EXFLAG_SS) == 0) {
     vendor.intermediates.push_back(std::move(anchor));
     return {};
   }
   vendor.partial_chain = vendor.partial_chain || partial;
-  ++vendor.ends;
   if (X509_STORE_add_cert(vendor.store.get(), anchor.get()) != 1) return invalid("the anchor cannot be added", pointer);
+  vendor.ends.push_back(std::move(anchor));
   return {};
 }
 
@@ -107,13 +112,13 @@ Result<void> add_crls(Vendor& vendor, ObjectReader& reader) {
   return {};
 }
 
-Result<void> fill(Vendor& vendor, ObjectReader& reader) {
+Result<void> fill(Vendor& vendor, AnchorKind kind, ObjectReader& reader) {
   AVSEAL_TRY(const json::array* anchors, reader.array("anchors"));
   if (anchors->size() > max_anchors) return invalid("expected at most 256 anchors", reader.pointer_to("anchors"));
   for (std::size_t i = 0; i < anchors->size(); ++i) {
-    AVSEAL_CHECK(add_anchor(vendor, (*anchors)[i], reader.pointer_to("anchors") + "/" + std::to_string(i)));
+    AVSEAL_CHECK(add_anchor(vendor, kind, (*anchors)[i], reader.pointer_to("anchors") + "/" + std::to_string(i)));
   }
-  if (vendor.ends == 0) {
+  if (vendor.ends.empty()) {
     return invalid("expected a root, or an intermediate certificate with partial_chain, that chains may end in",
                    reader.pointer_to("anchors"));
   }
@@ -141,6 +146,10 @@ int on_result(int good, X509_STORE_CTX* context) {
   leniency->revocation_unknown = leniency->revocation_unknown || pass_revocation;
   X509_STORE_CTX_set_error(context, X509_V_OK);
   return 1;
+}
+
+Error no_anchors(const Reasons& reasons, std::string_view vendor) {
+  return refused(reasons.untrusted, "the anchor bundle has no anchors of " + std::string(vendor));
 }
 
 Error chain_refused(const Reasons& reasons, int code) {
@@ -197,7 +206,7 @@ Result<Anchors> Anchors::parse(std::string_view document, AnchorKind kind) {
     AVSEAL_CHECK(reader.string("name"));
     const auto [vendor, added] = data->vendors.try_emplace(std::string(id));
     if (!added) return invalid("the vendor is there twice", reader.pointer_to("vendor"));
-    AVSEAL_CHECK(fill(vendor->second, reader));
+    AVSEAL_CHECK(fill(vendor->second, kind, reader));
     AVSEAL_CHECK(reader.finish());
   }
   Anchors anchors;
@@ -216,11 +225,9 @@ bool Anchors::has(std::string_view vendor) const {
 Result<ChainFacts> Anchors::verify(std::string_view vendor, x509_st* leaf, std::span<const Bytes> chain,
                                    ChainOptions options, UnixSeconds now) const {
   const ssl::ErrorMark mark;
-  const Reasons& reasons = data_->kind == AnchorKind::ek ? ek_reasons : platform_reasons;
+  const Reasons& reasons = reasons_of(data_->kind);
   const auto found = data_->vendors.find(vendor);
-  if (found == data_->vendors.end()) {
-    return refused(reasons.untrusted, "the anchor bundle has no anchors of " + std::string(vendor));
-  }
+  if (found == data_->vendors.end()) return no_anchors(reasons, vendor);
   const Vendor& of = found->second;
   if (!of.has_crls && options.require_revocation) {
     return refused(reasons.revocation_unknown, "the anchor bundle has no CRL of " + std::string(vendor));
@@ -245,6 +252,22 @@ Result<ChainFacts> Anchors::verify(std::string_view vendor, x509_st* leaf, std::
   if (of.has_crls) X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_EXTENDED_CRL_SUPPORT);
   if (X509_verify_cert(context.get()) != 1) return chain_refused(reasons, X509_STORE_CTX_get_error(context.get()));
   return ChainFacts{of.has_crls && !leniency.revocation_unknown};
+}
+
+Result<std::vector<std::shared_ptr<x509_st>>> Anchors::signers(std::string_view vendor,
+                                                               std::span<const Bytes> chain) const {
+  const Reasons& reasons = reasons_of(data_->kind);
+  const auto found = data_->vendors.find(vendor);
+  if (found == data_->vendors.end()) return no_anchors(reasons, vendor);
+  AVSEAL_TRY(const auto sent, read_chain(chain, reasons));
+  std::vector<std::shared_ptr<x509_st>> certificates;
+  for (const auto* some : {&found->second.ends, &found->second.intermediates, &sent}) {
+    for (const auto& certificate : *some) {
+      X509_up_ref(certificate.get());
+      certificates.emplace_back(certificate.get(), X509_free);
+    }
+  }
+  return certificates;
 }
 
 }  // namespace avseal::attestation

@@ -28,7 +28,8 @@ struct ChainFacts {
 //   {"kind": "ek-anchors", "version": 3, "vendors": [{"vendor": "id:53544D20", "name": "STMicroelectronics",
 //     "anchors": [{"pem": "..", "sha256": "<hex of the DER>", "partial_chain": false}], "crls": ["PEM"]?}]}
 // An anchor is a root; an intermediate certificate only completes chains, unless partial_chain makes it an anchor.
-// "platform-anchors" has the platform manufacturer's string as "vendor".
+// "platform-anchors" has the platform manufacturer's string as "vendor"; there, partial_chain also makes an anchor of
+// the certificate of somebody who signs attribute certificates and is no CA.
 class Anchors {
  public:
   // Reason "anchors-invalid", with the JSON pointer of the member.
@@ -41,6 +42,11 @@ class Anchors {
   // "-revocation-unknown", "-critical-extension".
   [[nodiscard]] Result<ChainFacts> verify(std::string_view vendor, x509_st* leaf, std::span<const Bytes> chain,
                                           ChainOptions options, UnixSeconds now) const;
+
+  // Certificates that may have signed what OpenSSL builds no chain for: the bundle's of this vendor, and those of the
+  // chain. Whether they may be trusted, verify() says. Reasons "-untrusted", "-malformed" after the prefix.
+  [[nodiscard]] Result<std::vector<std::shared_ptr<x509_st>>> signers(std::string_view vendor,
+                                                                      std::span<const Bytes> chain) const;
 
  private:
   struct Data;

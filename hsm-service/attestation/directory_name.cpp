@@ -35,15 +35,27 @@ std::string value_of(const ASN1_STRING* string) {
 }  // namespace
 
 Result<DirectoryName> DirectoryName::of_alternative_name(const x509_st* certificate) {
+  const ssl::GeneralNames names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  return read(names.get());
+}
+
+Result<DirectoryName> DirectoryName::of_general_names(ByteView der) {
+  const ssl::ErrorMark mark;
+  const unsigned char* at = der.data();
+  const ssl::GeneralNames names(der.empty() ? nullptr : d2i_GENERAL_NAMES(nullptr, &at, static_cast<long>(der.size())));
+  return read(names && at == der.data() + der.size() ? names.get() : nullptr);
+}
+
+Result<DirectoryName> DirectoryName::read(const stack_st_GENERAL_NAME* names) {
   const auto malformed = [](std::string detail) {
     return errors::make(Category::invalid, "alternative-name-malformed", std::move(detail));
   };
-  const ssl::GeneralNames names(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  if (!names) return malformed("expected one well-formed subject alternative name, found none, another or two");
+  if (names == nullptr)
+    return malformed("expected one well-formed subject alternative name, found none, another or two");
   DirectoryName result;
-  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
     if (name->type != GEN_DIRNAME) continue;
     for (int j = 0; j < X509_NAME_entry_count(name->d.directoryName); ++j) {
       const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name->d.directoryName, j);

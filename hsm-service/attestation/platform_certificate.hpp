@@ -15,9 +15,10 @@ struct PlatformIdentity {
   std::string serial;  // may be empty
 };
 
-// A public-key certificate of the EK's own key, the form that swtpm makes. The manufacturer's string names the anchors.
-// Reasons "platform-certificate-malformed", "-key-mismatch", "-is-ca", "-eku", "-san", and with the same beginning
-// those of Anchors::verify().
+// In either form: a public-key certificate of the EK's own key, as swtpm makes it, or the TCG's attribute certificate
+// about the holder of the EK certificate. The manufacturer's string names the anchors. Reasons
+// "platform-certificate-malformed", "-san"; "-key-mismatch", "-is-ca", "-eku" of the first form; "-holder" of the
+// second, whose signer must have key usage digitalSignature; and with the same beginning those of Anchors::verify().
 Result<PlatformIdentity> verify_platform_certificate(ByteView der, const EkCertificate& ek,
                                                      std::span<const Bytes> chain, const Anchors& anchors,
                                                      ChainOptions options, UnixSeconds now);
