@@ -75,8 +75,8 @@ def avatar_line(avatar=demo_site.AVATAR, application=demo_site.APPLICATION, rend
 
 
 def send(text, body="", media_type="application/sdp", retransmit=True):
-    """One <send> of a SIPp scenario; `text` is the start line and headers."""
-    lines = [line.strip() for line in text.strip().splitlines()]
+    """One <send> of a SIPp scenario; `text` is the start line and headers. [fold] in it folds a header line."""
+    lines = text.splitlines()
     if body:
         lines.append(f"Content-Type: {media_type}")
     message = "\r\n".join([*lines, "Content-Length: [len]", "", body])
@@ -137,7 +137,7 @@ class UserAgent:
     def start(self):
         arguments = ["sipp", "-sf", self.file, "-i", "127.0.0.1", "-p", self.port, "-m", self.calls, "-t", self.transport, "-nostdin",
                      "-trace_msg", "-message_file", self.messages, "-message_overwrite", "false", "-trace_err", "-error_file", self.log.with_suffix(".err"),
-                     "-timeout", "20", "-timeout_error", *self.options]
+                     "-key", "fold", "\r\n \t", "-timeout", "20", "-timeout_error", *self.options]
         self.process = processes.start([*arguments, f"127.0.0.1:{self.remote or 9}"], self.log)
         return self
 
@@ -154,11 +154,11 @@ class UserAgent:
         return errors.read_text(errors="replace") if errors.exists() else processes.last_line(self.log)
 
     def received(self, start=""):
-        """Messages that came in, as text, whose first line begins with `start`."""
+        """Messages that came in, as text, whose first line begins with `start`; each once, however often it was sent."""
         if not self.messages.exists():
             return []
         found = re.findall(r"message received \[\d+\] bytes\s*:\s*?\n\n(.*?)(?=\n-{20,} |\Z)", self.messages.read_text(errors="replace"), re.S)
-        return [text for text in found if text.startswith(start)]
+        return [text for text in dict.fromkeys(found) if text.startswith(start)]
 
 
 def header(message, name):
