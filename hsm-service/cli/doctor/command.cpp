@@ -7,7 +7,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/doctor/checks.hpp"
-#include "cli/doctor/report.hpp"
+#include "findings/report.hpp"
 
 namespace avseal::cli {
 namespace {
@@ -22,7 +22,8 @@ struct DoctorOptions {
 int examine(const DoctorOptions& options) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("doctor"));  // standard output is the report's
   doctor::Report report;
-  report.config_file = options.config;
+  report.kind = "config";
+  report.subject = options.config;
   report.time = to_unix(system_clock_now());
   auto& findings = report.findings;
   auto site = doctor::load_site(options.config, options.workers, report.time, findings);

@@ -4,7 +4,7 @@
 #include <map>
 #include <optional>
 
-#include "cli/doctor/finding.hpp"
+#include "findings/finding.hpp"
 #include "pkcs11/keys.hpp"
 #include "service/config.hpp"
 #include "tokend/config.hpp"

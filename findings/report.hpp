@@ -1,14 +1,15 @@
 #pragma once
 
-#include <filesystem>
+#include <string>
 
-#include "cli/doctor/finding.hpp"
+#include "findings/finding.hpp"
 #include "tokens/clock.hpp"
 
 namespace avseal::doctor {
 
 struct Report {
-  std::filesystem::path config_file;
+  std::string kind;     // of what was examined: "config"
+  std::string subject;  // which one it was: the path of the file
   UnixSeconds time = 0;
   Findings findings;
 };

@@ -1,4 +1,4 @@
-#include "cli/doctor/report.hpp"
+#include "findings/report.hpp"
 
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
@@ -8,7 +8,8 @@ namespace {
 
 Report report() {
   Report out;
-  out.config_file = "avseald.toml";
+  out.kind = "config";
+  out.subject = "avseald.toml";
   out.time = 1'763'930'000;
   return out;
 }

@@ -1,11 +1,11 @@
-#include "cli/doctor/report.hpp"
+#include "findings/report.hpp"
 
 #include <array>
 
 #include <boost/json.hpp>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include "cli/object_input.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::doctor {
@@ -41,7 +41,7 @@ std::string as_text(const Report& report) {
                  : entry(finding);
     }
   }
-  return out + fmt::format("\n{}: {}, {}, {}, {} fine\n", report.config_file.string(),
+  return out + fmt::format("\n{}: {}, {}, {}, {} fine\n", report.subject,
                            counted(findings.count(Severity::error), "error"),
                            counted(findings.count(Severity::warning), "warning"),
                            counted(findings.count(Severity::note), "note"), findings.count(Severity::ok));
@@ -59,11 +59,11 @@ std::string as_json(const Report& report) {
                                            {"severity", to_string(finding.severity)},
                                            {"subject", finding.subject}});
   }
-  const boost::json::object document{{"config", report.config_file.string()},
+  const boost::json::object document{{report.kind, report.subject},
                                      {"findings", std::move(findings)},
                                      {"severity", to_string(report.findings.worst())},
                                      {"summary", std::move(summary)},
-                                     {"time", cli::time_text(report.time)},
+                                     {"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(report.time))},
                                      {"version", 1}};
   return tokens::canonical_json(document) + "\n";
 }

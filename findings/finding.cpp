@@ -1,4 +1,4 @@
-#include "cli/doctor/finding.hpp"
+#include "findings/finding.hpp"
 
 #include <algorithm>
 #include <iterator>
