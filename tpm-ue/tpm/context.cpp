@@ -143,8 +143,15 @@ Handle::~Handle() {
   } else if (kind_ == Kind::persistent) {
     Esys_TR_Close(context_->native(), &handle_);
   } else {
-    Esys_FlushContext(context_->native(), handle_);
+    flush();
   }
+}
+
+void Handle::flush() const {
+  const TSS2_RC rc = Esys_FlushContext(context_->native(), handle_);
+  if (rc == TSS2_RC_SUCCESS || !needs_new_context(errors::from_rc(rc, "TPM2_FlushContext"))) return;
+  context_->usable_ = false;
+  remember();
 }
 
 void Handle::remember() const {

@@ -100,6 +100,7 @@ class Handle {
   [[nodiscard]] Result<Bytes> name() const;
 
  private:
+  void flush() const;
   void remember() const;
 
   Context* context_ = nullptr;

@@ -1,6 +1,7 @@
 #include "tpm/keys.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <openssl/crypto.h>
 
@@ -43,16 +44,27 @@ struct ClearedSensitive {
 };
 
 Result<bool> handle_exists(Context& context, TPM2_HANDLE handle) {
-  TPMS_CAPABILITY_DATA* raw = nullptr;
-  AVSEAL_CHECK(context.command("TPM2_GetCapability", [&](ESYS_CONTEXT* esys) {
-    TPMI_YES_NO more = TPM2_NO;
-    return Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, handle, 1, &more, &raw);
-  }));
-  const EsysPtr<TPMS_CAPABILITY_DATA> data(raw);
-  return data->data.handles.count > 0 && data->data.handles.handle[0] == handle;
+  AVSEAL_TRY(const auto found, handles_between(context, handle, handle));
+  return !found.empty();
 }
 
 }  // namespace
+
+Result<std::vector<TPM2_HANDLE>> handles_between(Context& context, TPM2_HANDLE first, TPM2_HANDLE last) {
+  constexpr std::uint32_t most = 64;
+  TPMS_CAPABILITY_DATA* raw = nullptr;
+  AVSEAL_CHECK(context.command("TPM2_GetCapability", [&](ESYS_CONTEXT* esys) {
+    TPMI_YES_NO more = TPM2_NO;
+    return Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, first, most, &more,
+                              &raw);
+  }));
+  const EsysPtr<TPMS_CAPABILITY_DATA> data(raw);
+  const TPML_HANDLE& list = data->data.handles;
+  const auto* const end = list.handle + std::min<std::uint32_t>(list.count, most);
+  std::vector<TPM2_HANDLE> found;
+  std::copy_if(list.handle, end, std::back_inserter(found), [&](TPM2_HANDLE h) { return h >= first && h <= last; });
+  return found;
+}
 
 Result<std::optional<PersistentObject>> find_persistent(Context& context, TPM2_HANDLE handle) {
   AVSEAL_TRY(const bool exists, handle_exists(context, handle));
@@ -71,19 +83,23 @@ Result<std::optional<PersistentObject>> find_persistent(Context& context, TPM2_H
   return std::optional<PersistentObject>(std::move(object));
 }
 
-Result<Handle> create_srk(Context& context) {
+Result<Primary> create_primary(Context& context, ESYS_TR hierarchy, ESYS_TR authorization, const TPM2B_PUBLIC& wanted) {
   const TPM2B_SENSITIVE_CREATE empty{};
-  const TPM2B_PUBLIC wanted = srk_template();
   ESYS_TR reference = ESYS_TR_NONE;
   TPM2B_PUBLIC* raw = nullptr;
   AVSEAL_CHECK(context.command("TPM2_CreatePrimary", [&](ESYS_CONTEXT* esys) {
-    return Esys_CreatePrimary(esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty, &wanted,
-                              &no_data, &no_pcrs, &reference, &raw, nullptr, nullptr, nullptr);
+    return Esys_CreatePrimary(esys, hierarchy, authorization, ESYS_TR_NONE, ESYS_TR_NONE, &empty, &wanted, &no_data,
+                              &no_pcrs, &reference, &raw, nullptr, nullptr, nullptr);
   }));
-  Handle handle(context, reference, Handle::Kind::flushed);
+  Primary primary{Handle(context, reference, Handle::Kind::flushed)};
   const EsysPtr<TPM2B_PUBLIC> made(raw);
-  if (!matches_template(*made, wanted)) return errors::malformed("storage root key of our template");
-  return handle;
+  if (!matches_template(*made, wanted)) return errors::malformed("primary key of the given template");
+  primary.public_area = *made;
+  return primary;
+}
+
+Result<Primary> create_srk(Context& context) {
+  return create_primary(context, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, srk_template());
 }
 
 Result<Handle> make_persistent(Context& context, const Handle& object, TPM2_HANDLE handle) {

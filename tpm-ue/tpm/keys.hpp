@@ -3,15 +3,18 @@
 
 #include <optional>
 
-#include "tokens/secret.hpp"
-#include "tpm/context.hpp"
 #include "structures/attest.hpp"
 #include "structures/public_area.hpp"
 #include "structures/templates.hpp"
+#include "tokens/secret.hpp"
+#include "tpm/context.hpp"
 
 namespace avseal::tpm {
 
 inline constexpr TPM2_HANDLE srk_handle = 0x81000001;
+
+// The handles in use from `first` up to `last`: objects, sessions or NV indices. At most 64 of them.
+Result<std::vector<TPM2_HANDLE>> handles_between(Context& context, TPM2_HANDLE first, TPM2_HANDLE last);
 
 // The persistent object at `handle` as ESAPI knows it, or nothing if the handle is free.
 struct PersistentObject {
@@ -20,9 +23,16 @@ struct PersistentObject {
 };
 Result<std::optional<PersistentObject>> find_persistent(Context& context, TPM2_HANDLE handle);
 
-// The storage primary of srk_template() in the owner hierarchy, whose password must be empty. The same seed always
-// gives the same key. Reason "tpm-structure-malformed" if the TPM made another kind of key.
-Result<Handle> create_srk(Context& context);
+// A primary key of a hierarchy whose password is empty; `authorization` is ESYS_TR_PASSWORD or a session. Reason
+// "tpm-structure-malformed" if the TPM made another kind of key than `wanted`.
+struct Primary {
+  Handle handle;
+  TPM2B_PUBLIC public_area{};
+};
+Result<Primary> create_primary(Context& context, ESYS_TR hierarchy, ESYS_TR authorization, const TPM2B_PUBLIC& wanted);
+
+// The storage primary of srk_template() in the owner hierarchy. The same seed always gives the same key.
+Result<Primary> create_srk(Context& context);
 Result<Handle> make_persistent(Context& context, const Handle& object, TPM2_HANDLE handle);
 
 // A salted HMAC session with AES-128-CFB parameter encryption, reusable, never bound (an auth value that ends in a zero

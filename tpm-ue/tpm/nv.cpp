@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "tpm/keys.hpp"
+
 namespace avseal::tpm {
 
 namespace {
@@ -48,23 +50,8 @@ Result<Bytes> read_all(Context& context, ESYS_TR reader, const Handle& index, st
 
 }  // namespace
 
-Result<std::vector<TPM2_HANDLE>> nv_indices(Context& context, TPM2_HANDLE first, TPM2_HANDLE last) {
-  TPMS_CAPABILITY_DATA* raw = nullptr;
-  AVSEAL_CHECK(context.command("TPM2_GetCapability", [&](ESYS_CONTEXT* esys) {
-    TPMI_YES_NO more = TPM2_NO;
-    return Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, first, 64, &more, &raw);
-  }));
-  const EsysPtr<TPMS_CAPABILITY_DATA> data(raw);
-  const TPML_HANDLE& list = data->data.handles;
-  std::vector<TPM2_HANDLE> found;
-  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(list.count, TPM2_MAX_CAP_HANDLES); ++i) {
-    if (list.handle[i] >= first && list.handle[i] <= last) found.push_back(list.handle[i]);
-  }
-  return found;
-}
-
 Result<std::optional<Bytes>> read_nv(Context& context, TPM2_HANDLE index) {
-  AVSEAL_TRY(const auto present, nv_indices(context, index, index));
+  AVSEAL_TRY(const auto present, handles_between(context, index, index));
   if (present.empty()) return std::optional<Bytes>{};
   ESYS_TR reference = ESYS_TR_NONE;
   AVSEAL_CHECK(context.command("TPM2_NV_ReadPublic", [&](ESYS_CONTEXT* esys) {

@@ -14,7 +14,4 @@ inline constexpr std::size_t nv_max_size = 16 * 1024;
 // would count against the TPM's lockout. Reason "tpm-nv-unreadable".
 Result<std::optional<Bytes>> read_nv(Context& context, TPM2_HANDLE index);
 
-// The defined indices from `first` up to `last`, at most 64.
-Result<std::vector<TPM2_HANDLE>> nv_indices(Context& context, TPM2_HANDLE first, TPM2_HANDLE last);
-
 }  // namespace avseal::tpm

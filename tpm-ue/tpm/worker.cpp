@@ -41,7 +41,8 @@ struct Work {
 // Context and key, used by the worker's thread only.
 class Connection {
  public:
-  Connection(std::string tcti, Loader loader) : tcti_(std::move(tcti)), loader_(std::move(loader)) {}
+  Connection(std::string tcti, Loader loader, std::function<void(const TpmInfo&)> on_connect)
+      : tcti_(std::move(tcti)), loader_(std::move(loader)), on_connect_(std::move(on_connect)) {}
 
   Result<Bytes> run(const Work& work, Time slots_until, WorkerTimes& times) {
     Result<Bytes> answer = attempt(work, times);
@@ -96,6 +97,7 @@ class Connection {
     const Stopwatch watch(times.load);
     close();
     AVSEAL_TRY(context_, Context::open(tcti_));
+    on_connect_(context_->info());
     for (const Leftover& leftover : std::exchange(leftovers_, {})) flush_leftover(*context_, leftover);
     return {};
   }
@@ -115,6 +117,7 @@ class Connection {
 
   std::string tcti_;
   Loader loader_;
+  std::function<void(const TpmInfo&)> on_connect_;
   std::vector<Leftover> leftovers_;
   std::unique_ptr<Context> context_;
   std::optional<LoadedKey> key_;
@@ -159,7 +162,7 @@ struct Worker::State {
   }
 
   void serve() {
-    Connection connection(tcti, loader);
+    Connection connection(tcti, loader, options.on_connect);
     while (const auto queued = next()) queued->answer.set_value(answer(connection, *queued));
     connection.end();
     const std::lock_guard lock(mutex);

@@ -33,7 +33,9 @@ struct WorkerOptions {
   std::chrono::milliseconds wait{30'000};         // queue and TPM together
   std::chrono::milliseconds wait_alone{180'000};  // the same for run_alone: a chip needs seconds to make an RSA key
   std::chrono::milliseconds wait_for_slots{5'000};
-  std::function<void(const WorkerTimes&)> on_times = [](const WorkerTimes&) {};  // on the worker's thread
+  // Both on the worker's thread.
+  std::function<void(const TpmInfo&)> on_connect = [](const TpmInfo&) {};
+  std::function<void(const WorkerTimes&)> on_times = [](const WorkerTimes&) {};
 };
 
 // The one thread that owns the ESYS_CONTEXT. A job that fails because the TPM went away or was reset is run once more

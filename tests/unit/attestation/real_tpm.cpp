@@ -46,7 +46,7 @@ Made make_primary(tpm::Context& context, ESYS_TR hierarchy, const TPM2B_PUBLIC& 
 }  // namespace
 
 DeviceInTpm::DeviceInTpm(tpm::Context& context, TPM2B_PUBLIC key_template) : context_(context) {
-  srk_ = tpm::create_srk(context).value();
+  srk_ = tpm::create_srk(context).value().handle;
   session_ = tpm::Session::start(context, srk_, srk_.name().value()).value();
   TPM2B_SENSITIVE_CREATE sensitive{};
   sensitive.sensitive.userAuth.size = 32;

@@ -52,15 +52,15 @@ TEST(ContextTest, SaysThatNoTpmAnswers) {
 
 TEST_F(KeysTest, TheSamePrimaryIsMadeAgain) {
   const auto context = open(tpm_.tcti());
-  const Handle first = create_srk(*context).value();
-  const Handle second = create_srk(*context).value();
+  const Handle first = create_srk(*context).value().handle;
+  const Handle second = create_srk(*context).value().handle;
   EXPECT_EQ(first.name().value(), second.name().value());
 }
 
 TEST_F(KeysTest, HandlesAreFlushedWhenTheyDie) {
   const auto context = open(tpm_.tcti());
   for (int i = 0; i < 8; ++i) {  // swtpm has three slots
-    const Handle srk = create_srk(*context).value();
+    const Handle srk = create_srk(*context).value().handle;
     const auto session = Session::start(*context, srk, srk.name().value());
     ASSERT_TRUE(session) << session.error().detail;
   }
@@ -69,7 +69,7 @@ TEST_F(KeysTest, HandlesAreFlushedWhenTheyDie) {
 TEST_F(KeysTest, PersistentObjectIsFoundWithItsPublicArea) {
   const auto context = open(tpm_.tcti());
   EXPECT_FALSE(find_persistent(*context, srk_handle).value().has_value());
-  const Handle made = create_srk(*context).value();
+  const Handle made = create_srk(*context).value().handle;
   ASSERT_TRUE(make_persistent(*context, made, srk_handle));
   const auto found = find_persistent(*context, srk_handle).value();
   ASSERT_TRUE(found.has_value());
@@ -80,7 +80,7 @@ TEST_F(KeysTest, PersistentObjectIsFoundWithItsPublicArea) {
 
 TEST_F(KeysTest, NoSessionIsSaltedWithAnotherKey) {
   const auto context = open(tpm_.tcti());
-  const Handle srk = create_srk(*context).value();
+  const Handle srk = create_srk(*context).value().handle;
   Bytes other = srk.name().value();
   other.back() ^= 1U;
   const auto session = Session::start(*context, srk, other);
@@ -91,7 +91,7 @@ TEST_F(KeysTest, NoSessionIsSaltedWithAnotherKey) {
 
 TEST_F(KeysTest, SignsWhatThePublicKeyVerifies) {
   const auto context = open(tpm_.tcti());
-  const Handle srk = create_srk(*context).value();
+  const Handle srk = create_srk(*context).value().handle;
   Session session = Session::start(*context, srk, srk.name().value()).value();
   const KeyBlob blob = create_ue_key(*context, srk, session, auth_).value();
   EXPECT_TRUE(matches_template(blob.public_area, ue_key_template()));
@@ -108,7 +108,7 @@ TEST_F(KeysTest, SignsWhatThePublicKeyVerifies) {
 
 TEST_F(KeysTest, WrongAuthIsRefusedAndLocksNothing) {
   const auto context = open(tpm_.tcti());
-  const Handle srk = create_srk(*context).value();
+  const Handle srk = create_srk(*context).value().handle;
   Session session = Session::start(*context, srk, srk.name().value()).value();
   const KeyBlob blob = create_ue_key(*context, srk, session, auth_).value();
   const tokens::Sha256 digest = tokens::sha256(as_bytes("m"));
@@ -124,9 +124,54 @@ TEST_F(KeysTest, WrongAuthIsRefusedAndLocksNothing) {
   EXPECT_TRUE(sign_digest(*context, key, session, digest));
 }
 
+// A TPM takes trailing zeros off an auth value, and tpm2-tss 3.2 fails to where a session is both bound and salted.
+TEST_F(KeysTest, AuthValuesThatEndInZerosWork) {
+  const auto context = open(tpm_.tcti());
+  const Handle srk = create_srk(*context).value().handle;
+  Session session = Session::start(*context, srk, srk.name().value()).value();
+  for (const std::size_t zeros : {1U, 5U, 31U}) {
+    Bytes value(32, 0x5A);
+    std::fill(value.end() - static_cast<std::ptrdiff_t>(zeros), value.end(), std::uint8_t{0});
+    const Secret auth = Secret::copy_of(value);
+    const KeyBlob blob = create_ue_key(*context, srk, session, auth).value();
+    const Handle key = load_ue_key(*context, srk, session, blob, auth).value();
+    const auto signature = sign_digest(*context, key, session, tokens::sha256(as_bytes("m")));
+    EXPECT_TRUE(signature) << zeros << ": " << signature.error().detail;
+  }
+}
+
+// The trap that our SRK's noDA avoids: under a parent without it, a lockout that others caused blocks every child.
+TEST_F(KeysTest, ParentWithoutNoDaIsBlockedByALockoutAndOursIsNot) {
+  ASSERT_EQ(tpm_.tool("tpm2_createprimary -Q -C o -G ecc -c p && tpm2_evictcontrol -Q -C o -c p 0x81000005 && "
+                      "tpm2_flushcontext -t && tpm2_create -Q -C 0x81000005 -G ecc -p secret -u u -r r && "
+                      "tpm2_load -Q -C 0x81000005 -u u -r r -c k && tpm2_flushcontext -t"),
+            0);
+  const auto context = open(tpm_.tcti());
+  const PersistentObject foreign = find_persistent(*context, 0x81000005).value().value();
+  EXPECT_FALSE(matches_template(foreign.public_area, srk_template()));
+  const auto child_of = [&](const Handle& parent) {
+    Session session = Session::start(*context, parent, parent.name().value()).value();
+    return create_ue_key(*context, parent, session, auth_).value();
+  };
+  const auto load_and_sign = [&](const Handle& parent, const KeyBlob& blob) -> Result<Bytes> {
+    Session session = Session::start(*context, parent, parent.name().value()).value();
+    AVSEAL_TRY(const Handle key, load_ue_key(*context, parent, session, blob, auth_));
+    return sign_digest(*context, key, session, tokens::sha256(as_bytes("m")));
+  };
+  const KeyBlob ours = child_of(create_srk(*context).value().handle);
+  const KeyBlob theirs = child_of(foreign.handle);
+  ASSERT_TRUE(load_and_sign(foreign.handle, theirs));
+  ASSERT_EQ(tpm_.tool("echo x >m; for i in 1 2 3 4; do tpm2_sign -Q -c k -p wrong -o signature m 2>/dev/null; "
+                      "tpm2_flushcontext -t; done; tpm2_getcap properties-variable | grep -q 'inLockout: *1'"),
+            0);
+  EXPECT_EQ(load_and_sign(foreign.handle, theirs).error().reason, "tpm-lockout");
+  const auto signature = load_and_sign(create_srk(*context).value().handle, ours);
+  EXPECT_TRUE(signature) << signature.error().detail;
+}
+
 TEST_F(KeysTest, AlteredBlobIsRefused) {
   const auto context = open(tpm_.tcti());
-  const Handle srk = create_srk(*context).value();
+  const Handle srk = create_srk(*context).value().handle;
   Session session = Session::start(*context, srk, srk.name().value()).value();
   KeyBlob blob = create_ue_key(*context, srk, session, auth_).value();
   blob.private_area.buffer[40] ^= 1U;
@@ -140,7 +185,7 @@ TEST_F(KeysTest, AlteredBlobIsRefused) {
 TEST_F(KeysTest, SecretsAndDigestsNeverTravelInClear) {
   const Relay relay(tpm_);
   const auto context = open(relay.tcti());
-  const Handle srk = create_srk(*context).value();
+  const Handle srk = create_srk(*context).value().handle;
   Session session = Session::start(*context, srk, srk.name().value()).value();
   const KeyBlob blob = create_ue_key(*context, srk, session, auth_).value();
   const Handle key = load_ue_key(*context, srk, session, blob, auth_).value();
@@ -169,7 +214,7 @@ TEST_F(KeysTest, SecretsAndDigestsNeverTravelInClear) {
 TEST_F(KeysTest, SessionsAreSaltedAndNotBound) {
   const Relay relay(tpm_);
   const auto context = open(relay.tcti());
-  const Handle srk = create_srk(*context).value();
+  const Handle srk = create_srk(*context).value().handle;
   const auto session = Session::start(*context, srk, srk.name().value());
   ASSERT_TRUE(session);
   int starts = 0;

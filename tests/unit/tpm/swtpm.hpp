@@ -1,11 +1,13 @@
 // A software TPM of a test's own, and a relay in front of it that listens and can cut the line.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <poll.h>
 #include <signal.h>
@@ -54,8 +56,14 @@ inline bool answers(const std::string& path) {
 
 class Swtpm {
  public:
-  Swtpm() {
+  enum class Setup {
+    bare,
+    endorsed,  // EK certificates of a test CA in NV (RSA-2048 and P-384), and a platform certificate
+  };
+
+  explicit Swtpm(Setup setup = Setup::bare) {
     std::filesystem::create_directory(dir_.path() / "state");
+    if (setup == Setup::endorsed) endorse();
     start();
   }
   Swtpm(const Swtpm&) = delete;
@@ -106,11 +114,46 @@ class Swtpm {
     return std::system(line.c_str());
   }
 
+  // Writes a certificate of the test CA for the P-256 endorsement key to its NV index, with padding behind it.
+  void add_p256_certificate() const {
+    write("p256.sh",
+          "set -e\n"
+          "tpm2_createek -c ek.ctx -G ecc -u ek.pub; tpm2_flushcontext -t; tpm2_readpublic -c ek.ctx >rp; "
+          "tpm2_flushcontext -t\n"
+          "swtpm_localca --type ek --ek \"x=$(sed -n 's/^x: //p' rp),y=$(sed -n 's/^y: //p' rp),id=secp256r1\" --dir . "
+          "--tpm2"
+          " --tpm-spec-family 2.0 --tpm-spec-level 0 --tpm-spec-revision 164 --tpm-manufacturer id:00001014"
+          " --tpm-model swtpm --tpm-version id:20191023 --configfile localca.conf --optsfile localca.options --vmid "
+          "ue-p256\n"
+          "printf '\\377\\377\\377\\377' | cat ek.cert - >ek.padded\n"
+          "tpm2_nvdefine -Q 0x01C0000A -C p -s $(stat -c %s ek.padded)"
+          " -a 'ppwrite|ppread|ownerread|authread|no_da|platformcreate|writedefine'\n"
+          "tpm2_nvwrite -Q 0x01C0000A -C p -i ek.padded\ntpm2_nvwritelock -C p 0x01C0000A\n");
+    ASSERT_EQ(tool("sh p256.sh >p256.log 2>&1"), 0);
+  }
+
   [[nodiscard]] std::string tcti() const { return "swtpm:path=" + socket().string(); }
   [[nodiscard]] std::filesystem::path socket() const { return dir_.path() / "s"; }
   [[nodiscard]] const std::filesystem::path& dir() const { return dir_.path(); }
 
  private:
+  void write(const std::string& name, const std::string& text) const { std::ofstream(dir_.path() / name) << text; }
+
+  void endorse() const {
+    const std::string d = dir_.path().string();
+    write("localca.conf", "statedir = " + d + "/ca\nsigningkey = " + d + "/ca/signkey.pem\nissuercert = " + d +
+                              "/ca/issuercert.pem\ncertserial = " + d + "/ca/certserial\n");
+    write("localca.options",
+          "--platform-manufacturer ExampleMaker\n--platform-version 2.1\n--platform-model XR-UE-1\n");
+    write("setup.conf", "create_certs_tool = /usr/bin/swtpm_localca\ncreate_certs_tool_config = " + d +
+                            "/localca.conf\ncreate_certs_tool_options = " + d +
+                            "/localca.options\nactive_pcr_banks = sha256\n");
+    ASSERT_EQ(tool("mkdir ca certs && swtpm_setup --tpm2 --tpmstate state --config setup.conf --create-ek-cert "
+                   "--create-platform-cert --lock-nvram --write-ek-cert-files certs --overwrite --logfile setup.log "
+                   ">setup.out 2>&1"),
+              0);
+  }
+
   TempDir dir_;
   pid_t pid_ = -1;
 };
@@ -135,6 +178,24 @@ class Relay {
 
   [[nodiscard]] std::string tcti() const { return "swtpm:path=" + path_; }
   void cut_next(int commands) { cuts_ = commands; }  // these commands get no answer but a closed connection
+  // Lets so many commands through, and cuts the next.
+  void cut_after(int commands) {
+    pass_ = commands;
+    cuts_ = 1;
+  }
+  // The next commands are answered with this code, and do not reach the TPM.
+  void refuse_next(int commands, std::uint32_t rc) {
+    rc_ = rc;
+    refusals_ = commands;
+  }
+  // Did these bytes pass, in either direction?
+  [[nodiscard]] bool saw(ByteView bytes) const {
+    const std::lock_guard lock(mutex_);
+    const auto in = [&](const Bytes& message) {
+      return std::search(message.begin(), message.end(), bytes.begin(), bytes.end()) != message.end();
+    };
+    return std::any_of(commands_.begin(), commands_.end(), in) || std::any_of(answers_.begin(), answers_.end(), in);
+  }
   [[nodiscard]] std::vector<Bytes> commands() const {
     const std::lock_guard lock(mutex_);
     return commands_;
@@ -170,10 +231,18 @@ class Relay {
       std::array<std::uint8_t, 4096> buffer{};
       const ssize_t size = ::read(from_client ? client : server, buffer.data(), buffer.size());
       if (size <= 0) break;
-      if (from_client && record) {
+      if (record) {
         const std::lock_guard lock(mutex_);
-        commands_.emplace_back(buffer.data(), buffer.data() + size);
-        if (cuts_ > 0) {
+        (from_client ? commands_ : answers_).emplace_back(buffer.data(), buffer.data() + size);
+      }
+      if (from_client && record) {
+        if (refusals_ > 0) {
+          --refusals_;
+          const Bytes answer = refusal(rc_);
+          if (::send(client, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) break;
+          continue;
+        }
+        if (cuts_ > 0 && pass_-- <= 0) {
           --cuts_;
           break;
         }
@@ -185,14 +254,24 @@ class Relay {
     ::close(server);
   }
 
+  static Bytes refusal(std::uint32_t rc) {
+    Bytes answer{0x80, 0x01, 0, 0, 0, 10};
+    for (int shift = 24; shift >= 0; shift -= 8) answer.push_back(static_cast<std::uint8_t>(rc >> shift));
+    return answer;
+  }
+
   std::string upstream_;
   std::string path_;
   int data_ = -1;
   int control_ = -1;
   std::atomic<bool> stop_{false};
   std::atomic<int> cuts_{0};
+  std::atomic<int> pass_{0};
+  std::atomic<int> refusals_{0};
+  std::atomic<std::uint32_t> rc_{0};
   mutable std::mutex mutex_;
   std::vector<Bytes> commands_;
+  std::vector<Bytes> answers_;
   std::thread thread_;
 };
 
