@@ -9,7 +9,7 @@
 
 #include "device/errors.hpp"
 #include "tokens/base64.hpp"
-#include "tpm-ue/cli/present.hpp"
+#include "tpm-ue/cli/https.hpp"
 
 namespace avseal::ue {
 
@@ -26,21 +26,6 @@ void log_tpm(const tpm::TpmInfo& info) {
              info.vendor, info.firmware, info.emulated ? " (an emulator: for tests only)" : "");
 }
 
-Result<std::string> read_input(const std::string& name) {
-  constexpr std::size_t most = 64 * 1024;
-  std::string text;
-  std::ifstream file;
-  if (name != "-") file.open(name);
-  std::istream& in = name == "-" ? std::cin : file;
-  char c = 0;
-  while (text.size() <= most && in.get(c)) text.push_back(c);
-  if (text.empty() || text.size() > most) {
-    return errors::make(Category::invalid, "input-unusable",
-                        fmt::format("{}: expected a file of 1 to {} bytes", name, most));
-  }
-  return text;
-}
-
 int init(const Options& options) {
   const auto outcome = device::Device::init(options.config());
   if (!outcome) return fail(outcome.error());
@@ -50,13 +35,13 @@ int init(const Options& options) {
   say("{} UE key {}\n", created ? "made" : "kept", tokens::hex_encode((*device)->key_name()));
   say("storage root key: {}\n",
       (*device)->srk_persistent() ? "at 0x81000001, Name pinned" : "made again by each process, Name pinned");
-  if (created) say("next: avseal-ue csr --impu sip:user@domain\n");
+  if (created) say("next: avseal-ue enroll --impu sip:user@domain --url https://operator --cacert ca.pem --code -\n");
   return 0;
 }
 
 template <class Use>
-int with_device(const Options& options, Use use) {
-  const auto device = device::Device::open(options.config());
+int with_device(const Options& options, Use use, bool say_times = false) {
+  const auto device = open_device(options, say_times);
   if (!device) return fail(device.error());
   return use(**device);
 }
@@ -78,8 +63,7 @@ int import_certificate(const Options& options, const std::string& file) {
   return with_device(options, [&](device::Device& device) {
     const auto leaf = device.import_certificate(*pem);
     if (!leaf) return fail(leaf.error());
-    say("imported the UE certificate of {}, valid until {:%Y-%m-%dT%H:%M:%SZ}\n", leaf->san_uris().front(),
-        fmt::gmtime(leaf->not_after()));
+    say("imported the UE certificate of {}, valid until {}\n", leaf->san_uris().front(), date_text(leaf->not_after()));
     return 0;
   });
 }
@@ -94,34 +78,56 @@ int fingerprint(const Options& options) {
 }
 
 int token(const Options& options, const device::UeTokenRequest& request) {
-  return with_device(options, [&](device::Device& device) {
+  const auto print = [&](device::Device& device) {
     const auto jwt = device.ue_token(request);
     if (!jwt) return fail(jwt.error());
     say("{}\n", *jwt);
     return 0;
-  });
+  };
+  return with_device(options, print, true);
+}
+
+std::string days_left(const tokens::Certificate& leaf) {
+  const UnixSeconds now = to_unix(system_clock_now());
+  if (!leaf.valid_at(now)) return "NOT VALID NOW";
+  const UnixSeconds left = leaf.not_after() - now;
+  return left < 2 * 86400 ? fmt::format("{} hours left", left / 3600) : fmt::format("{} days left", left / 86400);
+}
+
+void say_enrollment(const device::Device& device) {
+  const auto enrolled = device.enrolled();
+  if (!enrolled) return say("enrollment:  none attested\n");
+  say("enrollment:  device {}, by its {} endorsement key\n", enrolled->device, enrolled->ek);
+  say("             at {}, to be renewed after {}\n", enrolled->server, date_text(enrolled->renew_after));
 }
 
 int status(const Options& options) {
-  return with_device(options, [&](device::Device& device) {
-    say("state:       {}\n", options.state);
-    say("UE key:      Name {}, thumbprint {}\n", tokens::hex_encode(device.key_name()),
-        device.public_key().thumbprint());
-    say("SRK:         {}\n", device.srk_persistent() ? "at 0x81000001" : "made again by each process");
-    if (const auto leaf = device.certificate()) {
-      const bool valid = leaf->valid_at(to_unix(system_clock_now()));
-      say("certificate: {}, until {:%Y-%m-%dT%H:%M:%SZ}{}\n", leaf->san_uris().front(), fmt::gmtime(leaf->not_after()),
-          valid ? "" : " (NOT VALID NOW)");
-      say("fingerprint: {}\n", leaf->fingerprint().to_sdp());
-    } else {
-      say("certificate: none yet\n");
-    }
-    const auto info = device.self_test();
-    if (!info) return fail(info.error());
-    say("TPM:         {} \"{}\", firmware {}, at {}; test signature good\n", info->manufacturer, info->vendor,
-        info->firmware, info->tcti);
-    return 0;
-  });
+  tpm::WorkerTimes times;  // of the test signature
+  auto config = options.config();
+  config.on_times = [&times](const tpm::WorkerTimes& of_job) {
+    times.queue += of_job.queue;
+    times.load += of_job.load;
+    times.tpm += of_job.tpm;
+  };
+  const auto device = device::Device::open(std::move(config));
+  if (!device) return fail(device.error());
+  say("state:       {}\n", options.state);
+  say("UE key:      Name {}, thumbprint {}\n", tokens::hex_encode((*device)->key_name()),
+      (*device)->public_key().thumbprint());
+  say("SRK:         {}\n", (*device)->srk_persistent() ? "at 0x81000001" : "made again by each process");
+  say_enrollment(**device);
+  if (const auto leaf = (*device)->certificate()) {
+    say("certificate: {}, until {} ({})\n", leaf->san_uris().front(), date_text(leaf->not_after()), days_left(*leaf));
+    say("fingerprint: {}\n", leaf->fingerprint().to_sdp());
+  } else {
+    say("certificate: none yet\n");
+  }
+  const auto info = (*device)->self_test();
+  if (!info) return fail(info.error());
+  say("TPM:         {} \"{}\", firmware {}, at {}; test signature good\n", info->manufacturer, info->vendor,
+      info->firmware, info->tcti);
+  say("times:       {}\n", to_text(times));
+  return 0;
 }
 
 void add_token(CLI::App& app, const std::shared_ptr<Options>& options, int& exit_code) {
@@ -135,16 +141,18 @@ void add_token(CLI::App& app, const std::shared_ptr<Options>& options, int& exit
 }
 
 struct PresentOptions {
-  Presentation presentation;
+  HttpsRequest request;
   std::string file;
 };
 
-int present_token(const Options& options, PresentOptions given) {
+// The client certificate is the UE certificate; the TPM signs the handshake.
+int present(const Options& options, PresentOptions given) {
   auto body = read_input(given.file);
   if (!body) return fail(body.error());
-  given.presentation.body = std::move(*body);
+  given.request.body = std::move(*body);
   return with_device(options, [&](device::Device& device) {
-    const auto answer = present(device, given.presentation);
+    given.request.authenticate = [&device](ssl_ctx_st& context) { return device.authenticate_tls(context); };
+    const auto answer = post(given.request);
     if (!answer) return fail(answer.error());
     say("{}\n", answer->body);
     return answer->status == 200 ? 0 : 1;
@@ -155,12 +163,11 @@ void add_present(CLI::App& app, const std::shared_ptr<Options>& options, int& ex
   auto given = std::make_shared<PresentOptions>();
   CLI::App* command = app.add_subcommand(
       "present", "Hand a UE token to an XR AS, on a TLS connection whose certificate is the UE certificate");
-  command->add_option("--url", given->presentation.url, "where the XR AS takes it: https://host[:port]/path")
-      ->required();
-  command->add_option("--cacert", given->presentation.anchors, "CAs of the XR AS's certificate (PEM)")->required();
+  command->add_option("--url", given->request.url, "where the XR AS takes it: https://host[:port]/path")->required();
+  command->add_option("--cacert", given->request.anchors, "CAs of the XR AS's certificate (PEM)")->required();
   command->add_option("FILE", given->file, "JSON with the UE token, as the XR AS wants it; - for standard input")
       ->required();
-  command->callback([=, &exit_code] { exit_code = present_token(*options, *given); });
+  command->callback([=, &exit_code] { exit_code = present(*options, *given); });
 }
 
 }  // namespace
@@ -172,6 +179,39 @@ device::DeviceConfig Options::config() const {
   config.on_connect = log_tpm;
   if (const char* directory = std::getenv("CREDENTIALS_DIRECTORY")) config.credentials = directory;
   return config;
+}
+
+Result<std::unique_ptr<device::Device>> open_device(const Options& options, bool say_times) {
+  auto config = options.config();
+  if (say_times) {
+    config.on_times = [](const tpm::WorkerTimes& times) { fmt::print(stderr, "avseal-ue: {}\n", to_text(times)); };
+  }
+  return device::Device::open(std::move(config));
+}
+
+std::string to_text(const tpm::WorkerTimes& times) {
+  const auto ms = [](std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1000; };
+  return fmt::format("{:.1f} ms in the queue, {:.1f} ms to connect and load the key, {:.1f} ms in the TPM",
+                     ms(times.queue), ms(times.load), ms(times.tpm));
+}
+
+std::string date_text(UnixSeconds time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time));
+}
+
+Result<std::string> read_input(const std::string& name) {
+  constexpr std::size_t most = 64 * 1024;
+  std::string text;
+  std::ifstream file;
+  if (name != "-") file.open(name);
+  std::istream& in = name == "-" ? std::cin : file;
+  char c = 0;
+  while (text.size() <= most && in.get(c)) text.push_back(c);
+  if (text.empty() || text.size() > most) {
+    return errors::make(Category::invalid, "input-unusable",
+                        fmt::format("{}: expected a file of 1 to {} bytes", name, most));
+  }
+  return text;
 }
 
 int fail(const Error& error) {
@@ -205,11 +245,14 @@ void add_commands(CLI::App& app, const std::shared_ptr<Options>& options, int& e
   app.add_subcommand("fingerprint", "Print the certificate's fingerprint as an SDP line")->callback([=, &exit_code] {
     exit_code = fingerprint(*options);
   });
+  add_enrollment(app, options, exit_code);
   add_token(app, options, exit_code);
   add_present(app, options, exit_code);
   app.add_subcommand("status", "Say what is here, and make a test signature")->callback([=, &exit_code] {
     exit_code = status(*options);
   });
+  add_endorsement(app, options, exit_code);
+  add_doctor(app, options, exit_code);
 }
 
 }  // namespace avseal::ue

@@ -8,9 +8,10 @@ int main(int argc, char** argv) {
 
   CLI::App app{
       "avseal-ue: the UE side of protected avatar calls, with its key in a TPM 2.0\n\n"
-      "  avseal-ue init                                   make the key\n"
-      "  avseal-ue csr --impu sip:alice@a.example         ask for its certificate\n"
-      "  avseal-ue import-cert ue.pem                     keep it\n"
+      "  avseal-ue enroll --impu sip:alice@a.example --url https://op.example --cacert ca.pem --code -\n"
+      "                                                   make the key, prove it to the operator, get its certificate\n"
+      "  avseal-ue renew --if-due                         a new key and certificate, from a timer\n"
+      "  avseal-ue doctor                                 what is wrong, and what to do\n"
       "  avseal-ue fingerprint                            the line for the SDP of an avatar call\n"
       "  avseal-ue token --aud XRAS --avatar ID --app APP the UE token for the XR AS of the call\n\n"
       "The key never leaves the TPM. Every TPM command with a secret is encrypted. See --help of each command."};

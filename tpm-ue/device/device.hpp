@@ -1,8 +1,5 @@
 // The UE side of avseal: one key in a TPM 2.0, its certificate, and the UE tokens it signs. No command line, no
 // transport: what leaves are finished objects. There is no "sign these bytes" in this interface.
-//
-// TPM2_Shutdown is left to the owner of the TPM (the kernel, for /dev/tpmrm0): our keys have noDA, so an unclean stop
-// cannot bring them nearer to a dictionary-attack lockout.
 #pragma once
 
 #include <filesystem>
@@ -11,11 +8,13 @@
 #include <mutex>
 #include <optional>
 
+#include "device/enrollment.hpp"
+#include "device/state.hpp"
 #include "tokens/certificate.hpp"
 #include "tokens/clock.hpp"
 #include "tokens/impu.hpp"
 #include "tokens/ue_token.hpp"
-#include "tpm/context.hpp"
+#include "tpm/worker.hpp"
 
 struct ssl_ctx_st;
 
@@ -28,6 +27,8 @@ struct DeviceConfig {
   Clock clock = system_clock_now;
   // Hears of each connection to a TPM, for the log; called on the thread that owns the context.
   std::function<void(const tpm::TpmInfo&)> on_connect = [](const tpm::TpmInfo&) {};
+  // Hears how the time of each job in the TPM was spent, before its caller has the answer; on the same thread.
+  std::function<void(const tpm::WorkerTimes&)> on_times = [](const tpm::WorkerTimes&) {};
 };
 
 enum class InitOutcome { created, existing };
@@ -50,9 +51,20 @@ class Device {
   static Result<std::unique_ptr<Device>> open(DeviceConfig config);
   virtual ~Device() = default;
 
-  [[nodiscard]] virtual const tokens::PublicKey& public_key() const = 0;
-  [[nodiscard]] virtual const Bytes& key_name() const = 0;
+  [[nodiscard]] virtual tokens::PublicKey public_key() const = 0;
+  [[nodiscard]] virtual Bytes key_name() const = 0;
   [[nodiscard]] virtual bool srk_persistent() const = 0;
+
+  [[nodiscard]] virtual std::optional<Enrolled> enrolled() const = 0;
+
+  // An attested enrollment, and the renewal of its certificate by the same attestation key. Both make a new UE key.
+  // Reasons "state-busy", "device-not-enrolled", "ek-certificate-missing", "tpm-ek-mismatch", "tpm-ak-mismatch".
+  virtual Result<std::unique_ptr<Enrollment>> enroll(EnrollmentRequest request) = 0;
+  virtual Result<std::unique_ptr<Enrollment>> renew() = 0;
+
+  // Makes the attestation key and lets it certify the UE key, as a renewal does. Reasons "device-not-enrolled",
+  // "tpm-ak-mismatch", others of the TPM.
+  virtual Result<void> test_attestation() = 0;
 
   // Who answers at the TCTI, after a test signature by the UE key.
   virtual Result<tpm::TpmInfo> self_test() = 0;

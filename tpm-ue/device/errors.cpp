@@ -51,12 +51,53 @@ Error auth_malformed(std::string_view path) {
 }
 
 Error no_certificate() {
-  return make(Category::not_found, "ue-certificate-missing",
-              "no UE certificate yet: make a request with avseal-ue csr, have it signed, then avseal-ue import-cert");
+  return make(Category::not_found, "ue-certificate-missing", "no UE certificate yet: get one with avseal-ue enroll");
 }
 
 Error certificate_refused(std::string_view why) {
   return make(Category::invalid, "ue-certificate-refused", fmt::format("UE certificate refused: {}", why));
+}
+
+Error not_enrolled() {
+  return make(Category::not_found, "device-not-enrolled",
+              "this state directory has no attested enrollment to renew: avseal-ue enroll first");
+}
+
+Error answer_malformed(std::string_view why) {
+  return make(
+      Category::invalid, "enrollment-answer-malformed",
+      fmt::format("the enrollment role's answer is not what this program understands: {}; are both of one version?",
+                  why));
+}
+
+Error server_mismatch(std::string_view found, std::string_view expected) {
+  return make(
+      Category::forbidden, "enrollment-server-mismatch",
+      fmt::format(
+          "the enrollment role calls itself \"{}\", expected was \"{}\": if that is the operator's, say so with "
+          "--server; else somebody passes another operator's challenge on",
+          found, expected));
+}
+
+Error wrong_order() {
+  return make(Category::internal, "enrollment-wrong-order",
+              "an enrollment is answered once, then finished once, in this order");
+}
+
+Error no_ek_certificate(std::string_view type) {
+  return make(
+      Category::not_found, "ek-certificate-missing",
+      fmt::format(
+          "the TPM has no certificate of {} endorsement key in its NV memory: its maker, or the device's maker, "
+          "writes one (0x01C0000A P-256, 0x01C00002 RSA-2048, 0x01C00016 P-384)",
+          type.empty() ? "any" : fmt::format("a {}", type)));
+}
+
+Error ak_mismatch() {
+  return make(
+      Category::forbidden, "tpm-ak-mismatch",
+      "the TPM makes another attestation key than at enrollment: it was replaced, or its endorsement seed was changed; "
+      "enroll again");
 }
 
 Error lifetime_refused(std::int64_t seconds, std::int64_t most) {

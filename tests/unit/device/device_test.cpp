@@ -92,7 +92,7 @@ TEST_F(DeviceTest, ConnectionsAreReported) {
 
 TEST_F(DeviceTest, KeyFileLoadsWithOtherToolsAndHasExactlyItsAttributes) {
   ASSERT_TRUE(initialised());
-  EXPECT_EQ(contents(files::key).size(), 90U + 128U);
+  EXPECT_EQ(contents(files::key(0)).size(), 90U + 128U);
   ASSERT_EQ(tpm_.tool("head -c 90 ue/ue-key.tpm > k.pub && tail -c 128 ue/ue-key.tpm > k.priv"), 0);
   ASSERT_EQ(tpm_.tool("tpm2_load -Q -C 0x81000001 -u k.pub -r k.priv -c k.ctx"), 0);
   ASSERT_EQ(tpm_.tool("tpm2_readpublic -c k.ctx > k.txt"), 0);
@@ -104,10 +104,10 @@ TEST_F(DeviceTest, KeyFileLoadsWithOtherToolsAndHasExactlyItsAttributes) {
 TEST_F(DeviceTest, StateIsClosedToOthers) {
   ASSERT_TRUE(initialised());
   EXPECT_EQ(fs::status(tpm_.dir() / "ue").permissions(), fs::perms::owner_all);
-  for (const auto name : {files::state, files::key, files::auth}) {
+  for (const std::string& name : {std::string(files::state), files::key(0), files::auth(0)}) {
     EXPECT_EQ(fs::status(file(name)).permissions(), fs::perms::owner_read | fs::perms::owner_write) << name;
   }
-  const Bytes auth = contents(files::auth);
+  const Bytes auth = contents(files::auth(0));
   ASSERT_EQ(auth.size(), 32U);
   EXPECT_NE(auth.back(), 0);
 }
@@ -157,7 +157,7 @@ TEST_F(DeviceTest, CertificateIsKeptWithItsChain) {
   const auto again = opened();
   ASSERT_TRUE(again->certificate().has_value());
   EXPECT_EQ(again->certificate()->pem(), tokens::Certificate::from_pem(pem)->pem());
-  const Bytes kept = contents(files::chain);
+  const Bytes kept = contents(files::chain(0));
   EXPECT_EQ(tokens::Certificate::chain_from_pem(as_text(kept))->size(), 2U);
 }
 
@@ -170,7 +170,7 @@ TEST_F(DeviceTest, CertificatesThatAreNotOursAreRefused) {
     ASSERT_FALSE(imported);
     EXPECT_THAT(imported.error().detail, HasSubstr(std::string(words)));
     EXPECT_FALSE(device->certificate().has_value());
-    EXPECT_FALSE(fs::exists(file(files::chain)));
+    EXPECT_FALSE(fs::exists(file(files::chain(0))));
   };
   const std::string eku(tokens::ue_eku_oid);
   refuse(ca_.issue_to(other, {.san = "URI:sip:alice@a.example", .eku = eku}).pem(), "another key");
@@ -211,7 +211,7 @@ TEST_F(DeviceTest, TokenForAMalformedAvatarOrApplicationIsRefused) {
 
 TEST_F(DeviceTest, WrongAuthIsSaid) {
   ASSERT_TRUE(initialised());
-  overwrite(files::auth, Bytes(32, 0x11));
+  overwrite(files::auth(0), Bytes(32, 0x11));
   const auto refused = opened()->self_test();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, "tpm-auth-refused");
@@ -221,7 +221,7 @@ TEST_F(DeviceTest, WrongAuthIsSaid) {
 TEST_F(DeviceTest, MalformedAuthIsRefused) {
   ASSERT_TRUE(initialised());
   for (const Bytes& auth : {Bytes(31, 1), Bytes(32, 0), Bytes{}}) {
-    overwrite(files::auth, auth);
+    overwrite(files::auth(0), auth);
     EXPECT_EQ(Device::open(config()).error().reason, "auth-malformed");
   }
 }
@@ -230,9 +230,9 @@ TEST_F(DeviceTest, SystemdCredentialGoesFirst) {
   DeviceConfig with = config();
   with.credentials = tpm_.dir() / "credentials";
   fs::create_directory(with.credentials);
-  std::ofstream(with.credentials / files::auth, std::ios::binary) << std::string(32, 'c');
+  std::ofstream(with.credentials / files::credential, std::ios::binary) << std::string(32, 'c');
   ASSERT_TRUE(Device::init(with));
-  EXPECT_FALSE(fs::exists(file(files::auth))) << "the credential store keeps it";
+  EXPECT_FALSE(fs::exists(file(files::auth(0)))) << "the credential store keeps it";
   EXPECT_TRUE(Device::open(with).value()->self_test());
   EXPECT_FALSE(Device::open(config())) << "without the credential";
 }
@@ -296,22 +296,22 @@ TEST_F(DeviceTest, ExistingSrkOfOurTemplateIsShared) {
 
 TEST_F(DeviceTest, CorruptedKeyFileIsSaid) {
   ASSERT_TRUE(initialised());
-  const Bytes good = contents(files::key);
+  const Bytes good = contents(files::key(0));
   Bytes bad = good;
   bad.back() ^= 1U;  // private part: only the TPM can tell
-  overwrite(files::key, bad);
+  overwrite(files::key(0), bad);
   EXPECT_EQ(opened()->self_test().error().reason, "tpm-blob-refused");
 
   bad = good;
   bad[80] ^= 1U;  // public part
-  overwrite(files::key, bad);
+  overwrite(files::key(0), bad);
   EXPECT_EQ(Device::open(config()).error().reason, "key-file-mismatch");
 
   bad = good;
   bad.pop_back();
-  overwrite(files::key, bad);
+  overwrite(files::key(0), bad);
   EXPECT_EQ(Device::open(config()).error().reason, "state-malformed");
-  overwrite(files::key, good);
+  overwrite(files::key(0), good);
   EXPECT_TRUE(opened()->self_test());
 }
 
@@ -320,7 +320,7 @@ TEST_F(DeviceTest, AnotherDevicesKeyFileIsRefused) {
   DeviceConfig second = config();
   second.state = tpm_.dir() / "second";
   ASSERT_TRUE(Device::init(second));
-  fs::copy_file(second.state / files::key, file(files::key), fs::copy_options::overwrite_existing);
+  fs::copy_file(second.state / files::key(0), file(files::key(0)), fs::copy_options::overwrite_existing);
   EXPECT_EQ(Device::open(config()).error().reason, "key-file-mismatch");
 }
 

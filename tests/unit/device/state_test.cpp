@@ -20,25 +20,61 @@ DeviceState sample() {
   state.srk_name = tokens::hex_decode("000b" + std::string(64, 'a')).value();
   state.ue_key_name = tokens::hex_decode("000b" + std::string(64, 'b')).value();
   state.srk_persistent = true;
+  state.generation = 3;
+  return state;
+}
+
+DeviceState enrolled_sample() {
+  DeviceState state = sample();
+  state.enrolled = Enrolled{.server = "https://op.example",
+                            .impu = "sip:alice@a.example",
+                            .device = std::string(64, 'd'),
+                            .ek = "p-256",
+                            .ak_unique = Bytes(32, 0xEE),
+                            .ak_name = tokens::hex_decode("000b" + std::string(64, 'c')).value(),
+                            .renew_after = 1'763'930'000};
   return state;
 }
 
 TEST(StateTest, RoundTripsAsCanonicalJson) {
   const std::string text = render_state(sample());
   EXPECT_EQ(text, "{\"srk\":{\"name\":\"000b" + std::string(64, 'a') +
-                      "\",\"persistent\":true},\"ueKey\":{\"name\":\"000b" + std::string(64, 'b') +
-                      "\"},\"version\":1}\n");
+                      "\",\"persistent\":true},\"ueKey\":{\"generation\":3,\"name\":\"000b" + std::string(64, 'b') +
+                      "\"},\"version\":2}\n");
   const auto again = parse_state(text);
   ASSERT_TRUE(again) << again.error().detail;
   EXPECT_EQ(again->srk_name, sample().srk_name);
   EXPECT_EQ(again->ue_key_name, sample().ue_key_name);
+  EXPECT_EQ(again->generation, 3U);
   EXPECT_TRUE(again->srk_persistent);
+  EXPECT_FALSE(again->enrolled.has_value());
+}
+
+TEST(StateTest, EnrollmentRoundTrips) {
+  const std::string text = render_state(enrolled_sample());
+  const auto again = parse_state(text);
+  ASSERT_TRUE(again) << again.error().detail;
+  EXPECT_EQ(render_state(*again), text);
+  EXPECT_EQ(again->enrolled->ak_unique, Bytes(32, 0xEE));
+  EXPECT_EQ(again->enrolled->renew_after, 1'763'930'000);
+}
+
+TEST(StateTest, FirstVersionIsStillRead) {
+  const auto state = parse_state("{\"srk\":{\"name\":\"000b" + std::string(64, 'a') +
+                                 "\",\"persistent\":false},\"ueKey\":{\"name\":\"000b" + std::string(64, 'b') +
+                                 "\"},\"version\":1}\n");
+  ASSERT_TRUE(state) << state.error().detail;
+  EXPECT_EQ(state->generation, 0U);
+  EXPECT_FALSE(state->enrolled.has_value());
+  EXPECT_EQ(files::key(state->generation), "ue-key.tpm");
+  EXPECT_EQ(files::auth(0), "ue-key.auth");
+  EXPECT_EQ(files::chain(7), "ue-cert-7.pem");
 }
 
 class BadStateTest : public ::testing::TestWithParam<std::pair<std::string, std::string>> {};
 
 TEST_P(BadStateTest, IsRefused) {
-  std::string text = render_state(sample());
+  std::string text = render_state(enrolled_sample());
   const auto& [from, to] = GetParam();
   const std::size_t at = text.find(from);
   ASSERT_NE(at, std::string::npos);
@@ -48,11 +84,17 @@ TEST_P(BadStateTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Edits, BadStateTest,
-    ::testing::Values(std::pair{"\"version\":1", "\"version\":2"}, std::pair{"\"version\":1", "\"version\":\"1\""},
-                      std::pair{",\"version\":1", ""}, std::pair{"\"version\":1", "\"version\":1,\"more\":1"},
+    ::testing::Values(std::pair{"\"version\":2", "\"version\":3"}, std::pair{"\"version\":2", "\"version\":1"},
+                      std::pair{"\"version\":2", "\"version\":\"2\""}, std::pair{",\"version\":2", ""},
+                      std::pair{"\"version\":2", "\"version\":2,\"more\":1"},
                       std::pair{"\"persistent\":true", "\"persistent\":1"}, std::pair{"000ba", "000ca"},
                       std::pair{"000baa", "000ba"}, std::pair{"000baa", "000bgg"}, std::pair{"000baa", "000b"},
-                      std::pair{"\"ueKey\"", "\"srk\""}, std::pair{"}\n", "}\n{}"}, std::pair{"{", "["}));
+                      std::pair{"\"ueKey\"", "\"srk\""}, std::pair{"}\n", "}\n{}"}, std::pair{"{", "["},
+                      std::pair{"\"generation\":3,", ""}, std::pair{"\"generation\":3", "\"generation\":-1"},
+                      std::pair{"\"generation\":3", "\"generation\":4294967296"}, std::pair{"\"ak\"", "\"aK\""},
+                      std::pair{"eeee", "eee"}, std::pair{"dddd", "ddd"}, std::pair{"p-256", "p-255"},
+                      std::pair{"sip:alice", "sip:ALICE@x;y"}, std::pair{"\"impu\"", "\"imp\""},
+                      std::pair{"1763930000", "\"soon\""}, std::pair{"\"server\"", "\"serve\""}));
 
 TEST(StateDirectoryTest, IsMadeClosedAndItsFilesToo) {
   const TempDir temp;
