@@ -192,6 +192,9 @@ TEST_F(AttributeCertificateTest, OtherFormsAreMalformed) {
   EXPECT_EQ(with(from_, time("20251301000000Z")), "platform-certificate-malformed");
   EXPECT_EQ(with(more_, names_), "platform-certificate-malformed") << "names twice";
   EXPECT_EQ(with(more_, hex("3000")), "platform-certificate-malformed");
+  const Bytes es384 = der::signature_algorithm(tokens::Algorithm::es384);
+  EXPECT_EQ(verify(seq({info(), es384, hex("0303000000")})).error().reason, "platform-certificate-malformed")
+      << "another algorithm inside";
   Bytes longer = signed_by(signer_.get());
   longer.push_back(0);
   EXPECT_EQ(verify(longer).error().reason, "platform-certificate-malformed");

@@ -216,6 +216,9 @@ TEST_F(EvidenceTest, SelectionIsExactlyTheProfiles) {
   EXPECT_EQ(reason(quoting), "quote-pcr-selection") << "a value left out";
   quote();
   EXPECT_EQ(reason(), "quote-pcr-selection") << "none was wanted";
+  quote({});
+  EXPECT_EQ(reason(), "quote-pcr-selection") << "none was wanted, nor an empty one";
+  quote();
   TPMS_ATTEST other_bank = device_.quote(binding(), pcrs);
   other_bank.attested.quote.pcrSelect.pcrSelections[0].hash = TPM2_ALG_SHA1;
   evidence_.quote->quote = device_.sign_attest(other_bank);
