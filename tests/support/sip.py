@@ -11,10 +11,11 @@ SECOND_AVATAR = "urn:avatar:second"
 
 @contextlib.contextmanager
 def network(site, originating=(), terminating=(), nodes=()):
-    """Both ASs, running; the callee listens on `callee_port`."""
+    """Both ASs, running; the callee listens on `callee_port`. They have the patience that a busy machine needs."""
     callee_port = processes.free_port()
-    ends = sip.AvatarAs(site, "terminating", callee_port, nodes, **dict(terminating))
-    begins = sip.AvatarAs(site, "originating", ends.port, nodes, **dict(originating))
+    patience = {"signature_wait_ms": 20_000, "node_timeout": 10}
+    ends = sip.AvatarAs(site, "terminating", callee_port, nodes, **{**patience, **dict(terminating)})
+    begins = sip.AvatarAs(site, "originating", ends.port, nodes, **{**patience, **dict(originating)})
     ends.start()
     begins.start()
     both = Network(begins, ends, callee_port)
@@ -93,7 +94,7 @@ def has_avatar(message):
     return False
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

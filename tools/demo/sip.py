@@ -13,8 +13,8 @@ CAPABILITY = ";+sip.3gpp-avatar-support"
 class AvatarAs:
     """Kamailio with the configuration of integrations/kamailio, for one side."""
 
-    def __init__(self, site, side, next_hop, nodes=(), client="ims-as", **settings):
-        self.site, self.side, self.next_hop = site, side, next_hop
+    def __init__(self, site, side, next_hop, nodes=(), client="ims-as", node_timeout=1, **settings):
+        self.site, self.side, self.next_hop, self.node_timeout = site, side, next_hop, node_timeout
         self.nodes = [*(nodes or (site.url,)), site.url][:2]
         self.client, self.settings = client, settings
         self.port = processes.free_port()
@@ -36,7 +36,7 @@ class AvatarAs:
                   "NODE_ANCHORS": pki.pem("tls-ca"), "CLIENT_CERTIFICATE": pki.pem(self.client), "CLIENT_KEY": pki.key(self.client),
                   "ATTEST": "A"}
         for number, url in enumerate(self.nodes, 1):
-            values[f"NODE_{number}"] = f"node{number}=>{url};timeout=1;maxdatasize=65536"
+            values[f"NODE_{number}"] = f"node{number}=>{url};timeout={self.node_timeout};maxdatasize=65536"
         lines = [f"#!define {self.side.upper()}", f"listen=udp:127.0.0.1:{self.port}", f"listen=tcp:127.0.0.1:{self.port}"]
         lines += [f'#!define {name} "{value}"' for name, value in values.items()]
         for name, value in self.settings.items():
@@ -137,13 +137,13 @@ class UserAgent:
     def start(self):
         arguments = ["sipp", "-sf", self.file, "-i", "127.0.0.1", "-p", self.port, "-m", self.calls, "-t", self.transport, "-nostdin",
                      "-trace_msg", "-message_file", self.messages, "-message_overwrite", "false", "-trace_err", "-error_file", self.log.with_suffix(".err"),
-                     "-key", "fold", "\r\n \t", "-timeout", "20", "-timeout_error", *self.options]
+                     "-key", "fold", "\r\n \t", "-timeout", "100", "-timeout_error", *self.options]
         self.process = processes.start([*arguments, f"127.0.0.1:{self.remote or 9}"], self.log)
         return self
 
     def finish(self):
         """Waits for the end; gives the exit code: 0 if the scenario was met."""
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def stop(self):
         if self.process:
