@@ -34,11 +34,11 @@ class Network:
             assert one.stop() == 0, one.log.read_text(errors="replace")[-4000:]
             assert " core dumped" not in one.log.read_text(errors="replace")
 
-    def play(self, directory, caller, callee, entry=None):
+    def play(self, directory, caller, callee, entry=None, transport="u1"):
         """Both scenarios to their ends; gives the user agents, whose messages can be read."""
         port = entry or self.originating.port
         agents = (sip.UserAgent(directory, "callee", callee, port=self.callee_port) if callee else None,
-                  sip.UserAgent(directory, "caller", caller, port))
+                  sip.UserAgent(directory, "caller", caller, port, transport=transport))
         try:
             for agent in filter(None, agents):
                 agent.messages.unlink(missing_ok=True)

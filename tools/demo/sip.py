@@ -13,11 +13,12 @@ CAPABILITY = ";+sip.3gpp-avatar-support"
 class AvatarAs:
     """Kamailio with the configuration of integrations/kamailio, for one side."""
 
-    def __init__(self, site, side, next_hop, nodes=(), client="ims-as", node_timeout=1, **settings):
+    def __init__(self, site, side, next_hop, nodes=(), client="ims-as", node_timeout=1, tls=False, **settings):
         self.site, self.side, self.next_hop, self.node_timeout = site, side, next_hop, node_timeout
         self.nodes = [*(nodes or (site.url,)), site.url][:2]
         self.client, self.settings = client, settings
         self.port = processes.free_port()
+        self.tls_port = processes.free_port() if tls else None
         self.directory = site.directory / f"as-{self.port}"
         self.log = self.directory / "kamailio.log"
         self.process = None
@@ -38,6 +39,9 @@ class AvatarAs:
         for number, url in enumerate(self.nodes, 1):
             values[f"NODE_{number}"] = f"node{number}=>{url};timeout={self.node_timeout};maxdatasize=65536"
         lines = [f"#!define {self.side.upper()}", f"listen=udp:127.0.0.1:{self.port}", f"listen=tcp:127.0.0.1:{self.port}"]
+        if self.tls_port:
+            lines.append(f"listen=tls:127.0.0.1:{self.tls_port}")
+            values |= {"SIP_TLS_CERTIFICATE": pki.pem("server"), "SIP_TLS_KEY": pki.key("server"), "SIP_TLS_ANCHORS": pki.pem("tls-ca")}
         lines += [f'#!define {name} "{value}"' for name, value in values.items()]
         for name, value in self.settings.items():
             lines.append(f"#!define {name.upper()} {value}" if isinstance(value, int) else f'#!define {name.upper()} "{value}"')
