@@ -27,8 +27,10 @@ constexpr unsigned pcr_count = 24;
 // What no profile may give up, and what it may choose: whether the key is open to dictionary-attack protection.
 constexpr TPMA_OBJECT choice = TPMA_OBJECT_NODA;
 
-// Software TPMs: swtpm's and the value that some of its versions report.
-constexpr std::array<std::string_view, 2> software_vendors{"id:00001014", "id:49424D00"};
+// TPMs that are programs: swtpm (the second is what it reports itself), and those of virtual machines, whose host has
+// their keys: VMware, Google, Amazon. Microsoft's id is that of its chips too.
+constexpr std::array<std::string_view, 5> software_vendors{"id:00001014", "id:49424D00", "id:564D5700", "id:474F4F47",
+                                                           "id:414D5A4E"};
 
 template <class T>
 struct Word {

@@ -123,7 +123,7 @@ TEST(PolicyTest, MistakesAreSaidWithTheirLine) {
 }
 
 TEST(PolicyTest, SoftwareTpmsNeedATestProfile) {
-  for (const char* vendor : {"id:00001014", "id:49424D00"}) {
+  for (const char* vendor : {"id:00001014", "id:49424D00", "id:564D5700", "id:474F4F47", "id:414D5A4E"}) {
     const TpmIdentity swtpm{vendor, "swtpm", "id:20191023"};
     EXPECT_EQ(policy().check_vendor(swtpm).error().reason, "ek-vendor-refused");
     EXPECT_EQ(policy("ek.vendors = [\"" + std::string(vendor) + "\"]").check_vendor(swtpm).error().reason,
