@@ -191,7 +191,7 @@ def test_journal_entries_are_structured(edited, directory, start):
 
 def units(site, directory):
     """The units, naming the built programs."""
-    for unit in (*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.target")):
+    for unit in (*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.target"), *SYSTEMD.glob("*.timer")):
         (directory / unit.name).write_text(unit.read_text().replace("/usr/bin/", f"{site.bin}/"))
     return sorted(directory.glob("*.[st]*"))
 
@@ -201,7 +201,7 @@ def test_units_are_valid(stopped_site, directory):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("unit", ["avseald.service", "avseal-tokend@.service"])
+@pytest.mark.parametrize("unit", ["avseald.service", "avseal-tokend@.service", "avseal-ue-renew.service"])
 def test_units_are_hardened(stopped_site, directory, unit):
     units(stopped_site, directory)
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", directory / unit], capture_output=True, text=True)
