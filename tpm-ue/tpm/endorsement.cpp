@@ -64,6 +64,13 @@ Result<tokens::ssl::X509Ptr> parse(ByteView certificate) {
   return x509;
 }
 
+// What completes the evidence but is not the evidence: an index that nobody may read is as good as none.
+Result<std::optional<Bytes>> read_if_readable(Context& context, TPM2_HANDLE index) {
+  auto content = read_nv(context, index);
+  if (!content && content.error().reason == nv_unreadable) return std::optional<Bytes>{};
+  return content;
+}
+
 // Length of the DER element at the start, with its header; 0 if it is no SEQUENCE or does not fit.
 std::size_t sequence_size(ByteView content) {
   if (content.size() < 2 || content[0] != 0x30) return 0;
@@ -204,7 +211,7 @@ Result<std::vector<Bytes>> read_ek_chain(Context& context, ByteView certificate)
   AVSEAL_TRY(const auto indices, handles_between(context, first_chain_index, last_chain_index));
   Bytes joined;
   for (const TPM2_HANDLE index : indices) {
-    AVSEAL_TRY(const auto part, read_nv(context, index));
+    AVSEAL_TRY(const auto part, read_if_readable(context, index));
     if (part) joined.insert(joined.end(), part->begin(), part->end());
   }
   std::vector<std::pair<Bytes, tokens::ssl::X509Ptr>> known;
@@ -227,7 +234,7 @@ Result<std::vector<Bytes>> read_ek_chain(Context& context, ByteView certificate)
 }
 
 Result<std::optional<Bytes>> read_platform_certificate(Context& context) {
-  AVSEAL_TRY(const auto content, read_nv(context, platform_index));
+  AVSEAL_TRY(const auto content, read_if_readable(context, platform_index));
   if (!content) return std::optional<Bytes>{};
   AVSEAL_TRY(Bytes certificate, cut_certificate(*content));
   return std::optional<Bytes>(std::move(certificate));

@@ -13,13 +13,13 @@ namespace {
 constexpr std::uint16_t default_chunk = 512;  // every TPM of the PC client profile reads as much at once
 
 Error unreadable(TPM2_HANDLE index, std::string_view why) {
-  return avseal::errors::make(Category::internal, "tpm-nv-unreadable",
-                              fmt::format("NV index 0x{:08X}: {}", index, why));
+  return avseal::errors::make(Category::internal, nv_unreadable, fmt::format("NV index 0x{:08X}: {}", index, why));
 }
 
 Result<std::uint32_t> chunk_size(Context& context) {
-  AVSEAL_TRY(const auto most, context.property(TPM2_PT_NV_BUFFER_MAX));
-  return std::min<std::uint32_t>(most.value_or(default_chunk), TPM2_MAX_NV_BUFFER_SIZE);
+  AVSEAL_TRY(const auto said, context.property(TPM2_PT_NV_BUFFER_MAX));
+  const std::uint32_t most = said.value_or(0) == 0 ? default_chunk : *said;
+  return std::min<std::uint32_t>(most, TPM2_MAX_NV_BUFFER_SIZE);
 }
 
 // Who authorises the reading with an empty password.

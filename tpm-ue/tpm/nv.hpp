@@ -9,6 +9,7 @@
 namespace avseal::tpm {
 
 inline constexpr std::size_t nv_max_size = 16 * 1024;
+inline constexpr std::string_view nv_unreadable = "tpm-nv-unreadable";
 
 // The content of `index`, or nothing if it is not defined or was never written. No password is tried where a wrong one
 // would count against the TPM's lockout. Reason "tpm-nv-unreadable".

@@ -126,13 +126,15 @@ TEST_F(AttestationTest, CertificateOfAnotherTpmIsSaid) {
 TEST_F(AttestationTest, ChainIsReadAcrossIndicesAndPadding) {
   const Bytes leaf = *read_ek_certificate(*context_, EkType::rsa2048).value();
   EXPECT_TRUE(read_ek_chain(*context_, leaf).value().empty());
-  // The issuer, its root and a foreign certificate, cut anywhere, with padding between.
+  // The issuer and its root, cut anywhere, with padding between, and an index that nobody may read.
   ASSERT_EQ(
       tpm_.tool(
           "{ openssl x509 -in ca/swtpm-localca-rootca-cert.pem -outform der; printf '\\377\\377\\000'; "
           "openssl x509 -in ca/issuercert.pem -outform der; printf '\\377'; } >chain && split -n 3 -d chain part && "
           "for i in 0 1 2; do tpm2_nvdefine -Q 0x01C0010$i -C o -s $(stat -c %s part0$i) -a "
-          "'ownerwrite|ownerread|authread|no_da' && tpm2_nvwrite -Q 0x01C0010$i -C o -i part0$i || exit 1; done"),
+          "'ownerwrite|ownerread|authread|no_da' && tpm2_nvwrite -Q 0x01C0010$i -C o -i part0$i || exit 1; done && "
+          "echo -n abcd >x && tpm2_nvdefine -Q 0x01C00105 -C o -s 4 -p secret -a 'ownerwrite|authread' && "
+          "tpm2_nvwrite -Q 0x01C00105 -C o -i x"),
       0);
   const auto chain = read_ek_chain(*context_, leaf);
   ASSERT_TRUE(chain) << chain.error().detail;
