@@ -5,14 +5,11 @@
 #include <fmt/format.h>
 
 #include "attestation/platform_certificate.hpp"
+#include "attestation/refused.hpp"
 
 namespace avseal::attestation {
 
 namespace {
-
-Error refused(std::string_view reason, std::string detail) {
-  return errors::make(Category::forbidden, reason, std::move(detail));
-}
 
 bool allows(const Policy& policy, Binding binding) {
   return std::find(policy.binding.begin(), policy.binding.end(), binding) != policy.binding.end();

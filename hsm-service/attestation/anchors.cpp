@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 
 #include "attestation/documents.hpp"
+#include "attestation/refused.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 #include "tokens/json.hpp"
@@ -44,10 +45,6 @@ const Reasons& reasons_of(AnchorKind kind) {
 
 Error invalid(std::string detail, std::string pointer = {}) {
   return errors::make(Category::invalid, "anchors-invalid", std::move(detail), std::move(pointer));
-}
-
-Error refused(std::string_view reason, std::string detail) {
-  return errors::make(Category::forbidden, reason, std::move(detail));
 }
 
 struct Vendor {
@@ -181,10 +178,12 @@ Result<std::vector<ssl::X509Ptr>> read_chain(std::span<const Bytes> chain, const
 }  // namespace
 
 struct Anchors::Data {
-  AnchorKind kind;
-  std::int64_t version;
+  AnchorKind kind = AnchorKind::ek;
+  std::int64_t version = 0;
   std::map<std::string, Vendor, std::less<>> vendors;
 };
+
+Anchors::Anchors() : data_(std::make_shared<Data>()) {}
 
 Result<Anchors> Anchors::parse(std::string_view document, AnchorKind kind) {
   const ssl::ErrorMark mark;

@@ -32,6 +32,7 @@ struct ChainFacts {
 // the certificate of somebody who signs attribute certificates and is no CA.
 class Anchors {
  public:
+  Anchors();  // trusts nobody
   // Reason "anchors-invalid", with the JSON pointer of the member.
   static Result<Anchors> parse(std::string_view document, AnchorKind kind);
 

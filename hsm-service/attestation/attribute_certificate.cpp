@@ -5,6 +5,7 @@
 #include <ctime>
 #include <optional>
 
+#include "attestation/refused.hpp"
 #include "tokens/der.hpp"
 #include "tokens/openssl.hpp"
 
@@ -23,8 +24,7 @@ constexpr std::array<std::uint8_t, 3> subject_alternative_name{0x55, 0x1D, 0x11}
 constexpr std::array<std::uint8_t, 1> version_2{1};
 
 Error malformed(std::string_view expected) {
-  return errors::make(Category::forbidden, "platform-certificate-malformed",
-                      "in the attribute certificate: expected " + std::string(expected));
+  return refused("platform-certificate-malformed", "in the attribute certificate: expected " + std::string(expected));
 }
 
 bool same(ByteView a, ByteView b) {
@@ -140,12 +140,12 @@ Result<void> AttributeCertificate::read_extensions(ByteView extensions) {
       if (names) return malformed("one subject alternative name");
       names = *value;
     } else if (critical) {
-      return errors::make(Category::forbidden, "platform-certificate-critical-extension",
-                          "the attribute certificate has a critical extension that is not known");
+      return refused("platform-certificate-critical-extension",
+                     "the attribute certificate has a critical extension that is not known");
     }
   }
   auto read = DirectoryName::of_general_names(names.value_or(ByteView()));
-  if (!read) return errors::make(Category::forbidden, "platform-certificate-san", read.error().detail);
+  if (!read) return refused("platform-certificate-san", read.error().detail);
   alternative_name_ = std::move(*read);
   return {};
 }

@@ -4,16 +4,13 @@
 
 #include <fmt/format.h>
 
+#include "attestation/refused.hpp"
 #include "structures/public_area.hpp"
 #include "structures/templates.hpp"
 
 namespace avseal::attestation {
 
 namespace {
-
-Error refused(std::string_view reason, std::string detail) {
-  return errors::make(Category::forbidden, reason, std::move(detail));
-}
 
 std::string masks_text(const std::vector<std::uint32_t>& masks) {
   std::string text;

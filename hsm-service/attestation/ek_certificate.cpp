@@ -7,6 +7,7 @@
 #include <openssl/rsa.h>
 
 #include "attestation/directory_name.hpp"
+#include "attestation/refused.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 #include "tokens/openssl.hpp"
@@ -19,10 +20,6 @@ namespace ssl = tokens::ssl;
 
 constexpr const char* ek_usage = "2.23.133.8.1";  // tcg-kp-EKCertificate
 constexpr int rsa_bits = 2048;
-
-Error refused(std::string_view reason, std::string detail) {
-  return errors::make(Category::forbidden, reason, std::move(detail));
-}
 
 Error malformed(std::string detail) {
   return refused("ek-certificate-malformed", std::move(detail));

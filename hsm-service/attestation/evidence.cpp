@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "attestation/refused.hpp"
 #include "structures/attest.hpp"
 #include "tokens/csr_attestation.hpp"
 #include "tokens/digest.hpp"
@@ -13,10 +14,6 @@
 namespace avseal::attestation {
 
 namespace {
-
-Error refused(std::string_view reason, std::string detail) {
-  return errors::make(Category::forbidden, reason, std::move(detail));
-}
 
 template <class Sized>
 ByteView view_of(const Sized& sized, const std::uint8_t* data) {

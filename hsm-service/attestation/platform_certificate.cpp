@@ -2,6 +2,7 @@
 
 #include "attestation/attribute_certificate.hpp"
 #include "attestation/directory_name.hpp"
+#include "attestation/refused.hpp"
 #include "tokens/openssl.hpp"
 
 namespace avseal::attestation {
@@ -12,10 +13,6 @@ namespace ssl = tokens::ssl;
 
 constexpr const char* platform_usage = "2.23.133.8.2";  // tcg-kp-PlatformAttributeCertificate
 constexpr std::size_t max_size = 8 * 1024;
-
-Error refused(std::string_view reason, std::string detail) {
-  return errors::make(Category::forbidden, reason, std::move(detail));
-}
 
 Result<ssl::X509Ptr> read_certificate(ByteView der) {
   const unsigned char* at = der.data();

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <tss2/tss2_tpm2_types.h>
 
+#include "attestation/refused.hpp"
 #include "configuration/toml_table.hpp"
 #include "structures/attest.hpp"
 #include "structures/templates.hpp"
@@ -247,10 +248,6 @@ Result<Policy> read_policy(const toml::table& source, const std::filesystem::pat
 
 bool matches(const std::string& wanted, const std::string& found) {
   return wanted.empty() || wanted == found;
-}
-
-Error refused(std::string_view reason, std::string detail) {
-  return errors::make(Category::forbidden, reason, std::move(detail));
 }
 
 }  // namespace

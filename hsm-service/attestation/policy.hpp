@@ -56,10 +56,11 @@ struct Policy {
 
   [[nodiscard]] bool archives(Artifact artifact) const;
 
-  // Reasons "ek-vendor-refused", "device-model-refused": before a chain is verified; and "device-firmware-refused",
-  // for the version that the TPM attested. Policy checks but for the vendors of software TPMs, which only a test
-  // profile admits.
+  // Reason "ek-vendor-refused" for a TPM that is a program in another than a test profile, and for a vendor that is not
+  // listed: never let through.
   [[nodiscard]] Result<void> check_vendor(const TpmIdentity& tpm) const;
+  // Policy checks for Findings: reasons "ek-vendor-refused", "device-model-refused"; and "device-firmware-refused", for
+  // the version that the TPM attested.
   [[nodiscard]] Result<void> check_denials(const TpmIdentity& tpm) const;
   [[nodiscard]] Result<void> check_firmware(const TpmIdentity& tpm, std::uint64_t firmware) const;
 };

@@ -48,6 +48,7 @@ TEST_F(AnchorsTest, AnotherVendorsRootIsNoAnchor) {
   const auto unknown = anchors({{root_.certificate.get()}}).verify("id:494E5443", leaf().get(), chain_, {}, now);
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().reason, "ek-certificate-untrusted");
+  EXPECT_EQ(reason(Anchors(), leaf().get(), chain_), "ek-certificate-untrusted") << "no bundle at all";
 }
 
 TEST_F(AnchorsTest, IntermediateIsAnAnchorOnlyWhereTheBundleSaysSo) {
