@@ -10,7 +10,6 @@
 namespace avseal::tokens {
 namespace {
 
-constexpr std::size_t max_tbs_size = 120 * 1024;
 constexpr std::int64_t max_lifetime = 31 * 24 * 60 * 60;
 constexpr std::int64_t max_clock_difference = 60 * 60;
 constexpr int max_serial_size = 20;  // RFC 5280 section 4.1.2.2
@@ -135,7 +134,7 @@ Result<CrlNumber> check_extensions(const X509_CRL* crl, const Certificate& issue
 
 Result<CrlNumber> check_crl_tbs(ByteView tbs, const Certificate& issuer, UnixSeconds now) {
   const ssl::ErrorMark mark;
-  if (tbs.size() > max_tbs_size) return refused("more than 120 KiB");
+  if (tbs.size() > max_crl_tbs_size) return refused("more than 120 KiB");
   AVSEAL_CHECK(check_head(tbs, issuer));
   // OpenSSL reads whole CRLs: with any signature around it, the TBSCertList is one.
   const Bytes any_signature(issuer.public_key().signature_size(), 1);

@@ -1,7 +1,8 @@
-// Certificate revocation lists: what the HSM worker agrees to sign.
+// Certificate revocation lists: what enrollment builds, what the HSM worker agrees to sign.
 #pragma once
 
 #include <array>
+#include <vector>
 
 #include "tokens/certificate.hpp"
 #include "tokens/clock.hpp"
@@ -18,5 +19,29 @@ using CrlNumber = std::array<std::uint8_t, 20>;
 // (keyIdentifier of the issuer) and cRLNumber (positive, at most 20 octets), so no delta and no indirect CRL. Gives the
 // CRL number. Reason "tbs-refused".
 Result<CrlNumber> check_crl_tbs(ByteView tbs, const Certificate& issuer, UnixSeconds now);
+
+// CRLReason of RFC 5280 section 5.3.1 that entries of ours have.
+enum class CrlReason : std::uint8_t { unspecified = 0, key_compromise = 1, cessation_of_operation = 5 };
+
+struct CrlEntry {
+  Bytes serial;  // positive, at most 20 bytes
+  UnixSeconds revoked_at = 0;
+  CrlReason reason = CrlReason::unspecified;  // left out then, as RFC 5280 wants it
+};
+
+struct CrlFields {
+  std::uint64_t number = 0;
+  UnixSeconds this_update = 0;
+  UnixSeconds next_update = 0;
+  std::vector<CrlEntry> entries;
+};
+
+// The TBSCertList DER of a complete CRL of `issuer`, as check_crl_tbs() wants it, and the CRL's DER once its issuer has
+// signed it. Reasons "crl-invalid"; "crl-too-large" beyond what the HSM worker signs.
+Result<Bytes> build_crl_tbs(const CrlFields& fields, const Certificate& issuer);
+Result<Bytes> assemble_crl(ByteView tbs, const Certificate& issuer, ByteView raw_signature);
+
+// Of a TBSCertList that check_crl_tbs() may take.
+inline constexpr std::size_t max_crl_tbs_size = 120 * 1024;
 
 }  // namespace avseal::tokens

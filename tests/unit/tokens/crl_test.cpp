@@ -349,5 +349,34 @@ TEST_F(Crl, nothing_stays_on_the_error_queue) {
   EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
+struct Built : Crl {
+  avseal::tokens::CrlFields made{
+      1'763'930'000,
+      now,
+      now + 2 * day,
+      {{Bytes(16, 0x44), now - 5, CrlReason::key_compromise}, {Bytes(20, 0x45), 1, CrlReason::unspecified}}};
+};
+
+TEST_F(Built, lists_are_what_the_worker_agrees_to_sign) {
+  for (const auto algorithm : {Algorithm::es256, Algorithm::es384}) {
+    issuer = Authority::root("UE CA", algorithm);
+    const auto built = build_crl_tbs(made, issuer.certificate);
+    ASSERT_TRUE(built) << built.error().detail;
+    EXPECT_EQ(verdict(*built), "ok");
+    const auto number = check_crl_tbs(*built, issuer.certificate, now).value();
+    EXPECT_EQ(hex_encode(number).substr(24), "0000000069236f90");
+  }
+  made.entries.clear();
+  EXPECT_EQ(verdict(build_crl_tbs(made, issuer.certificate).value()), "ok");
+}
+
+TEST_F(Built, lists_that_no_worker_signs_are_refused) {
+  for (std::uint8_t i = 0; i < 250; ++i) {
+    for (std::uint8_t j = 1; j < 20; ++j)
+      made.entries.push_back({{0x40, i, j, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 1, {}});
+  }
+  EXPECT_EQ(build_crl_tbs(made, issuer.certificate).error().reason, "crl-too-large");
+}
+
 }  // namespace
 }  // namespace avseal::tokens
