@@ -7,6 +7,7 @@ namespace avseal::cli {
 // Each adds its subcommand to `avseal`; exit_code is what the program ends with after the subcommand ran.
 void add_bench(CLI::App& app, int& exit_code);
 void add_clock(CLI::App& app, int& exit_code);
+void add_device(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 void add_drill(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);

@@ -20,8 +20,11 @@ std::string refusal(const http::ClientResponse& response) {
   const auto* object = body ? body->if_object() : nullptr;
   const auto* detail = object == nullptr ? nullptr : object->if_contains("detail");
   const auto* text = detail == nullptr ? nullptr : detail->if_string();
-  return text == nullptr ? fmt::format("status {}", response.status)
-                         : fmt::format("status {}: {}", response.status, std::string_view(*text));
+  if (text == nullptr) return fmt::format("status {}", response.status);
+  const auto* reason = object->if_contains("reason");
+  const auto* code = reason == nullptr ? nullptr : reason->if_string();
+  return fmt::format("status {}: {}{}", response.status, std::string_view(*text),
+                     code == nullptr ? std::string() : fmt::format(" [{}]", std::string_view(*code)));
 }
 
 // Bounded, whatever the node says; 0: it does not ask for a repetition.

@@ -13,10 +13,23 @@
 namespace avseal::cli {
 namespace {
 
-int invite(const OperatorClient& service, const std::string& impu, std::int64_t lifetime) {
-  boost::json::object body{{"impu", impu}};
-  if (lifetime != 0) body["lifetime"] = lifetime;
-  const auto response = service.call(http::Method::post, "/enrollment/v1/codes", boost::json::serialize(body));
+struct Options {
+  OperatorClient service;
+  std::string impu;
+  std::int64_t lifetime = 0;
+  bool simple = false;
+  std::string x5t;
+  std::string reason;
+};
+
+int invite(const Options& options) {
+  boost::json::object body{{"impu", options.impu}};
+  if (options.lifetime != 0) body["lifetime"] = options.lifetime;
+  if (options.simple) {
+    body["simple"] = true;
+    body["reason"] = options.reason;
+  }
+  const auto response = options.service.call(http::Method::post, "/enrollment/v1/codes", boost::json::serialize(body));
   if (!response) return report(response.error());
   const auto answer = tokens::parse_json(response->body);
   const auto* code = answer && answer->is_object() ? answer->get_object().if_contains("code") : nullptr;
@@ -27,10 +40,13 @@ int invite(const OperatorClient& service, const std::string& impu, std::int64_t 
   return 0;
 }
 
-int revoke(const OperatorClient& service, const std::string& x5t) {
-  const auto fingerprint = tokens::Fingerprint::from_x5t(x5t);
+int revoke(const Options& options) {
+  const auto fingerprint = tokens::Fingerprint::from_x5t(options.x5t);
   if (!fingerprint) return report(fingerprint.error());
-  const auto response = service.call(http::Method::post, fmt::format("/enrollment/v1/devices/{}/revoke", x5t));
+  const boost::json::object body{{"reason", options.reason}};
+  const auto response =
+      options.service.call(http::Method::post, fmt::format("/enrollment/v1/certificates/{}/revoke", options.x5t),
+                           boost::json::serialize(body));
   if (!response) return report(response.error());
   return 0;
 }
@@ -41,12 +57,6 @@ void add_ue(CLI::App& app, int& exit_code) {
   auto* ue = app.add_subcommand("ue", "UE certificates: enrolment codes and revocation");
   ue->require_subcommand(1);
 
-  struct Options {
-    OperatorClient service;
-    std::string impu;
-    std::int64_t lifetime = 0;
-    std::string x5t;
-  };
   const auto options = std::make_shared<Options>();
 
   auto* invite_command = ue->add_subcommand("invite", "issue a single-use enrolment code and print it, once");
@@ -54,13 +64,18 @@ void add_ue(CLI::App& app, int& exit_code) {
   invite_command->add_option("--impu", options->impu, "the identity that the UE will be certified for")->required();
   invite_command->add_option("--lifetime", options->lifetime, "seconds that the code can be used")
       ->check(CLI::PositiveNumber);
-  invite_command->callback(
-      [options, &exit_code] { exit_code = invite(options->service, options->impu, options->lifetime); });
+  auto* simple = invite_command->add_flag("--simple", options->simple,
+                                          "for a UE that proves no TPM: an exception, recorded with its reason");
+  auto* reason = invite_command->add_option("--reason", options->reason, "why --simple; goes into the ledger");
+  simple->needs(reason);
+  reason->needs(simple);
+  invite_command->callback([options, &exit_code] { exit_code = invite(*options); });
 
   auto* revoke_command = ue->add_subcommand("revoke", "revoke a UE certificate at once");
   options->service.add_to(*revoke_command);
   revoke_command->add_option("--x5t", options->x5t, "base64url SHA-256 of the certificate")->required();
-  revoke_command->callback([options, &exit_code] { exit_code = revoke(options->service, options->x5t); });
+  revoke_command->add_option("--reason", options->reason, "goes into the ledger")->required();
+  revoke_command->callback([options, &exit_code] { exit_code = revoke(*options); });
 }
 
 }  // namespace avseal::cli

@@ -26,6 +26,13 @@ RateLimiter::RateLimiter(const Config& config)
       credit_(interval_ * (std::max(config.burst, 1U) - 1)),
       max_addresses_(config.max_addresses) {}
 
+Error RateLimiter::refusal() const {
+  auto error =
+      errors::make(Category::too_many_requests, "enrolment-rate-limited", "too many enrolments from this address");
+  error.retry_after = std::max(std::chrono::seconds(1), std::chrono::duration_cast<std::chrono::seconds>(interval_));
+  return error;
+}
+
 bool RateLimiter::admit(const std::string& address, Time now) {
   auto network = network_of(address);
   const std::lock_guard lock(mutex_);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "enrollment/config.hpp"
+#include "tokens/result.hpp"
 
 namespace avseal::enrollment {
 
@@ -18,6 +19,7 @@ class RateLimiter {
 
   // False: too many attempts from this address (IPv6: from its /64), or no room to remember a new one.
   bool admit(const std::string& address, Time now);
+  [[nodiscard]] Error refusal() const;  // "enrolment-rate-limited"
 
  private:
   Time::duration interval_;  // of one attempt

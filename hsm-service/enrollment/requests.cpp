@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t code_bytes = 16;
 constexpr std::size_t max_csr = 8 * 1024;  // bytes of DER
 constexpr std::int64_t min_code_lifetime = 60;
+constexpr std::size_t max_reason = 200;
 constexpr std::string_view pem_begin = "-----BEGIN ";
 
 Error malformed_csr(std::string_view found) {
@@ -69,6 +70,11 @@ Result<CodeRequest> parse_code_request(std::string_view body, const Config& conf
   AVSEAL_TRY(auto reader, tokens::ObjectReader::open(document));
   AVSEAL_TRY(const auto impu_text, reader.string("impu"));
   AVSEAL_TRY(const auto lifetime, reader.optional_integer("lifetime"));
+  bool simple = false;
+  if (reader.has("simple")) {
+    AVSEAL_TRY(simple, reader.boolean("simple"));
+  }
+  AVSEAL_TRY(const auto reason, reader.optional_string("reason"));
   AVSEAL_CHECK(reader.finish());
   auto impu = tokens::Impu::parse(impu_text);
   if (!impu) {
@@ -76,12 +82,19 @@ Result<CodeRequest> parse_code_request(std::string_view body, const Config& conf
     error.param = "/impu";
     return error;
   }
-  CodeRequest out{*impu, lifetime.value_or(config.code_lifetime)};
+  CodeRequest out{*impu, lifetime.value_or(config.code_lifetime), simple, std::string(reason.value_or(""))};
   if (out.lifetime < min_code_lifetime || out.lifetime > config.max_code_lifetime)
     return errors::make(
         Category::invalid, "code-lifetime",
         fmt::format("expected {} to {} seconds, found {}", min_code_lifetime, config.max_code_lifetime, out.lifetime),
         "/lifetime");
+  if (simple == out.reason.empty() || out.reason.size() > max_reason) {
+    return errors::make(Category::invalid, "code-reason",
+                        fmt::format("expected a reason of at most {} bytes with \"simple\": true, and none else: a "
+                                    "certificate without proof of the TPM is an exception",
+                                    max_reason),
+                        "/reason");
+  }
   return out;
 }
 

@@ -13,8 +13,11 @@ std::string code_digest(std::string_view code);  // base64url SHA-256, what the 
 struct CodeRequest {
   tokens::Impu impu;
   std::int64_t lifetime = 0;  // seconds
+  bool simple = false;        // for the simple form
+  std::string reason = {};    // why that is needed
 };
-// {"impu": "..", "lifetime": seconds?}. Reason "code-lifetime" beyond the configured limit.
+// {"impu": "..", "lifetime": seconds?, "simple": bool?, "reason": ".."?}. Reasons "code-lifetime" beyond the configured
+// limit, "code-reason" for a simple one without a reason, or a reason without a simple one.
 Result<CodeRequest> parse_code_request(std::string_view body, const Config& config);
 
 struct SimpleRequest {

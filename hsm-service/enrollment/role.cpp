@@ -17,39 +17,22 @@ namespace asio = boost::asio;
 using http::ClientRole;
 using http::Method;
 
-constexpr std::int64_t clock_tolerance = 60;  // seconds that a UE's clock may be behind ours
-constexpr std::size_t serial_bytes = 16;
-
 prometheus::Counter& counter(prometheus::Registry& metrics, const char* name, const char* help) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(metrics).Add({});
-}
-
-Bytes new_serial() {
-  auto serial = tokens::random_bytes(serial_bytes);
-  serial.front() = static_cast<std::uint8_t>((serial.front() & 0x7f) | 0x40);
-  return serial;
-}
-
-Result<tokens::UeCertificateFields> fields_of(const tokens::CertificateRequest& csr, const tokens::Impu& impu,
-                                              const tokens::Certificate& issuer, UnixSeconds now,
-                                              std::int64_t lifetime) {
-  const auto not_before = std::max(now - clock_tolerance, issuer.not_before());
-  const auto not_after = std::min(not_before + lifetime, issuer.not_after());
-  if (not_after <= now)
-    return errors::make(Category::unavailable, "certificate-expired",
-                        "the UE CA certificate has expired; install a new one");
-  return tokens::UeCertificateFields{csr.key, impu, new_serial(), not_before, not_after};
 }
 
 }  // namespace
 
 Role::Role(const Config& config, Dependencies dependencies, prometheus::Registry& metrics)
     : config_(config),
-      with_(std::move(dependencies)),
+      with_(dependencies),
+      issuer_(with_.keyring, with_.ledger, with_.clock, metrics),
+      devices_(config, with_),
       codes_issued_(counter(metrics, "avseal_enrolment_codes_total", "Enrolment codes issued")),
-      certificates_issued_(counter(metrics, "avseal_ue_certificates_total", "UE certificates issued")),
       rate_limited_(
-          counter(metrics, "avseal_enrolment_rate_limited_total", "Enrolments refused because of their rate")) {}
+          counter(metrics, "avseal_enrolment_rate_limited_total", "Enrolments refused because of their rate")) {
+  if (with_.shared.rules) attested_.emplace(config_, with_, metrics);
+}
 
 void Role::add_routes(http::Router& router) {
   http::Route codes;
@@ -74,29 +57,32 @@ void Role::add_routes(http::Router& router) {
   simple.handler = [this](http::Request& request) { return post_simple(request); };
   router.add(std::move(simple));
 
-  http::Route revoke;
-  revoke.method = Method::post;
-  revoke.pattern = "/enrollment/v1/devices/{x5t}/revoke";
-  revoke.roles = {ClientRole::operator_};
-  revoke.event = "enrollment.revoke";
-  revoke.handler = [this](http::Request& request) { return revoke_device(request); };
-  router.add(std::move(revoke));
-
   http::Route cacerts;
   cacerts.method = Method::get;
   cacerts.pattern = "/.well-known/est/cacerts";
   cacerts.event = "enrollment.cacerts";
   cacerts.handler = [this](http::Request&) -> Answer { co_return ca_certificates(); };
   router.add(std::move(cacerts));
+
+  http::Route list;
+  list.method = Method::get;
+  list.pattern = "/enrollment/v1/crl";
+  list.event = "enrollment.crl";
+  list.handler = [this](http::Request&) -> Answer { co_return crl(); };
+  router.add(std::move(list));
+
+  devices_.add_routes(router);
+  if (attested_) attested_->add_routes(router);
 }
 
 Role::Answer Role::post_code(http::Request& request) {
   AVSEAL_CO_TRY(const auto wanted, parse_code_request(request.body, config_));
   const auto code = new_code();
-  store::EnrolmentCode row{code_digest(code), wanted.impu, to_unix(with_.clock()) + wanted.lifetime};
+  store::EnrolmentCode row{code_digest(code), wanted.impu, to_unix(with_.clock()) + wanted.lifetime, wanted.simple};
 
-  auto event = event_of(request, "enrolment.code", {{"sub", row.impu.canonical()}},
-                        {{"code", row.code_sha256}, {"expires", row.expires}});
+  boost::json::object details{{"code", row.code_sha256}, {"expires", row.expires}};
+  if (wanted.simple) details["simple"] = wanted.reason;
+  auto event = event_of(request, "enrolment.code", {{"sub", row.impu.canonical()}}, std::move(details));
   auto slot = co_await with_.ledger.open_slot(std::move(event));
   if (!slot) co_return slot.error();
   auto added = co_await with_.codes.add(row);
@@ -114,94 +100,49 @@ Role::Answer Role::post_code(http::Request& request) {
 }
 
 Role::Answer Role::post_simple(http::Request& request) {
-  if (!with_.limiter.admit(request.peer_address, std::chrono::steady_clock::now())) {
+  if (!with_.shared.limiter.admit(request.peer_address, std::chrono::steady_clock::now())) {
     rate_limited_.Increment();
-    auto error =
-        errors::make(Category::too_many_requests, "enrolment-rate-limited", "too many enrolments from this address");
-    error.retry_after = std::chrono::seconds(std::max(1, static_cast<int>(60 / config_.attempts_per_minute)));
-    co_return error;
+    co_return with_.shared.limiter.refusal();
   }
   AVSEAL_CO_TRY(const auto wanted, parse_simple_request(request.body));
   AVSEAL_CO_TRY(const auto csr, check_csr(wanted.csr));
-
-  auto digest = code_digest(wanted.code);
-  auto spent = co_await with_.codes.spend(std::move(digest), to_unix(with_.clock()));
+  auto spent = co_await spend_simple(wanted.code);
   if (!spent) co_return spent.error();
   if (const auto same = check_csr_identity(csr, spent->impu); !same) {
-    auto error = co_await give_back(std::move(*spent), same.error());
+    auto error = co_await give_back(with_.codes, std::move(*spent), same.error());
     co_return error;
   }
-  auto issued = co_await issue(csr, *spent, request);
+  const Issuer::Keep keep = [&](const tokens::Certificate& certificate) -> asio::awaitable<Result<void>> {
+    store::UeCertificate row{certificate.fingerprint().to_x5t(), spent->impu, certificate.serial_hex(),
+                             certificate.not_after()};
+    co_return co_await with_.ue_certificates.add(std::move(row));
+  };
+  Wanted certificate{csr.key,
+                     spent->impu,
+                     new_serial(),
+                     config_.certificate_lifetime,
+                     {{"code", spent->code_sha256}, {"form", "simple"}}};
+  auto issued = co_await issuer_.issue(std::move(certificate), request, keep);
   if (!issued) {
-    auto error = co_await give_back(std::move(*spent), issued.error());
+    auto error = co_await give_back(with_.codes, std::move(*spent), issued.error());
     co_return error;
   }
-  certificates_issued_.Increment();
-  boost::json::array certificates{boost::json::string(issued->pem())};
-  AVSEAL_CO_TRY(const auto key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
-  for (const auto& certificate : key->chain) certificates.emplace_back(certificate.pem());
-  co_return http::Response::json(201, boost::json::object{{"certificates", std::move(certificates)}});
+  AVSEAL_CO_TRY(auto chain, issuer_.chain_of(*issued));
+  co_return http::Response::json(201, boost::json::object{{"certificates", std::move(chain)}});
 }
 
-asio::awaitable<Error> Role::give_back(store::EnrolmentCode code, Error error) {
-  const auto restored = co_await with_.codes.add(std::move(code));
-  error.detail += restored ? "; the enrolment code can be used again"
-                           : "; the enrolment code is spent, ask the operator for another one";
-  co_return error;
-}
-
-asio::awaitable<Result<tokens::Certificate>> Role::issue(const tokens::CertificateRequest& csr,
-                                                         store::EnrolmentCode code, const http::Request& request) {
-  AVSEAL_CO_TRY(const auto key, with_.keyring.keys().primary(keyring::KeyKind::ue_ca));
-  AVSEAL_CO_TRY(const auto fields,
-                fields_of(csr, code.impu, key->certificate(), to_unix(with_.clock()), config_.certificate_lifetime));
-  AVSEAL_CO_TRY(const auto tbs, tokens::build_ue_tbs(fields, key->certificate()));
-
-  auto event = event_of(request, "issue.ue-certificate", {{"sub", code.impu.canonical()}},
-                        {{"code", code.code_sha256},
-                         {"serial", tokens::hex_encode(fields.serial)},
-                         {"key", csr.key.thumbprint()},
-                         {"not_after", fields.not_after}});
-  auto slot = co_await with_.ledger.open_slot(std::move(event));
-  if (!slot) co_return slot.error();
-  const ByteView tbs_view = tbs;
-  auto signature = co_await with_.keyring.sign(*slot, *key, tbs_view, request.deadline, keyring::Priority::batch);
-  Result<tokens::Certificate> certificate =
-      signature ? tokens::assemble_certificate(tbs, key->certificate(), *signature) : signature.error();
-  if (certificate) {
-    store::UeCertificate row{certificate->fingerprint().to_x5t(), code.impu, certificate->serial_hex(),
-                             fields.not_after};
-    auto added = co_await with_.ue_certificates.add(std::move(row));
-    if (!added) certificate = added.error();
-  }
-  if (!certificate) {
-    (void)co_await slot->commit(ledger::Outcome::discarded, certificate.error().reason);
-    co_return certificate.error();
-  }
-  auto logged = co_await slot->commit(ledger::Outcome::released);
-  if (!logged) co_return logged.error();
-  co_return certificate;
-}
-
-Role::Answer Role::revoke_device(http::Request& request) {
-  const auto& x5t = request.parameters.at("x5t");
-  AVSEAL_CO_TRY(const auto fingerprint, tokens::Fingerprint::from_x5t(x5t));
-  auto found = co_await with_.ue_certificates.find(fingerprint.to_x5t());
+asio::awaitable<Result<store::EnrolmentCode>> Role::spend_simple(std::string_view code) {
+  const auto digest = code_digest(code);
+  const auto now = to_unix(with_.clock());
+  auto found = co_await with_.codes.find(digest, now);
   if (!found) co_return found.error();
-  if (!*found)
-    co_return errors::make(Category::not_found, "ue-certificate-unknown",
-                           "no UE certificate with this SHA-256 was issued here");
-
-  // The leaf comes first: nothing takes effect unlogged.
-  auto event =
-      event_of(request, "revoke.ue-certificate", {{"sub", (*found)->impu.canonical()}}, {{"certificate", x5t}});
-  auto slot = co_await with_.ledger.open_slot(std::move(event));
-  if (!slot) co_return slot.error();
-  auto logged = co_await slot->commit(ledger::Outcome::released);
-  if (!logged) co_return logged.error();
-  auto revoked = co_await with_.ue_certificates.revoke(x5t, to_unix(with_.clock()));
-  if (!revoked) co_return revoked.error();
-  co_return http::Response::empty(204);
+  if (!found->simple) {
+    co_return errors::make(
+        Category::forbidden, "enrolment-simple-refused",
+        "this enrolment code is for a device that proves its TPM (avseal-ue enroll); the simple form "
+        "needs a code that the operator invited with --simple");
+  }
+  co_return co_await with_.codes.spend(digest, now);
 }
 
 Result<http::Response> Role::ca_certificates() const {
@@ -209,6 +150,18 @@ Result<http::Response> Role::ca_certificates() const {
   AVSEAL_TRY(auto body, certs_only_pkcs7(key->chain));
   auto response = http::Response::text(200, "application/pkcs7-mime; smime-type=certs-only", std::move(body));
   response.headers.emplace_back("content-transfer-encoding", "base64");
+  return response;
+}
+
+Result<http::Response> Role::crl() const {
+  const auto current = with_.shared.crl.get();
+  if (!current) {
+    auto error = errors::make(Category::unavailable, "crl-not-ready", "no CRL was signed since this node started");
+    error.retry_after = std::chrono::seconds(1);
+    return error;
+  }
+  auto response = http::Response::text(200, "application/pkix-crl", current->der);
+  response.headers.emplace_back("cache-control", "public, max-age=30");
   return response;
 }
 

@@ -114,6 +114,31 @@ Result<void> read_dac(TomlReader reader, Config& out) {
   return reader.finish();
 }
 
+Result<enrollment::AttestationConfig::Maker> read_maker(TomlReader reader) {
+  enrollment::AttestationConfig::Maker maker;
+  AVSEAL_TRY(maker.name, reader.string("name"));
+  AVSEAL_TRY(maker.signer, reader.path("signer"));
+  AVSEAL_CHECK(reader.finish());
+  return maker;
+}
+
+// Attested enrolment is on with a policy profile.
+Result<enrollment::AttestationConfig> read_attestation(TomlReader& reader) {
+  enrollment::AttestationConfig out;
+  AVSEAL_TRY(out.profile, reader.path("profile"));
+  AVSEAL_TRY(out.signer, reader.path("document_signer"));
+  AVSEAL_TRY(out.documents.ek_anchors, reader.path("ek_anchors"));
+  AVSEAL_TRY(out.documents.platform_anchors, reader.path_or("platform_anchors", {}));
+  AVSEAL_TRY(out.documents.pcr_sets, reader.path_or("pcr_sets", {}));
+  AVSEAL_TRY(out.evidence_directory, reader.path_or("evidence_directory", {}));
+  AVSEAL_TRY(auto makers, reader.tables("makers"));
+  for (auto& table : makers) {
+    AVSEAL_TRY(auto maker, read_maker(std::move(table)));
+    out.makers.push_back(std::move(maker));
+  }
+  return out;
+}
+
 Result<void> read_enrollment(TomlReader reader, Config& out) {
   enrollment::Config role;
   AVSEAL_TRY(const auto days, reader.integer_or("certificate_lifetime_days", role.certificate_lifetime / day, 1, 3650));
@@ -122,7 +147,15 @@ Result<void> read_enrollment(TomlReader reader, Config& out) {
   AVSEAL_TRY(const auto attempts, reader.integer_or("attempts_per_minute",
                                                     static_cast<std::int64_t>(role.attempts_per_minute), 1, 1'000'000));
   role.attempts_per_minute = static_cast<double>(attempts);
-  out.enrollment = role;
+  role.burst = std::max(role.burst, static_cast<unsigned>(attempts / 6));
+  role.server = out.public_url;
+  if (reader.has("profile")) {
+    AVSEAL_TRY(role.attestation, read_attestation(reader));
+    AVSEAL_TRY(const auto challenges,
+               reader.integer_or("max_challenges", static_cast<std::int64_t>(role.max_challenges), 1, 100'000));
+    role.max_challenges = static_cast<std::size_t>(challenges);
+  }
+  out.enrollment = std::move(role);
   return reader.finish();
 }
 

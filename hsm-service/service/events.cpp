@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "service/log.hpp"
+
 namespace avseal::service {
 
 boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::Event event, ledger::Outcome outcome,
@@ -20,6 +22,19 @@ boost::asio::awaitable<void> log_leaf(ledger::Ledger& ledger, std::string type, 
   event.details = std::move(details);
   auto logged = co_await log_event(ledger, std::move(event), outcome, reason);
   if (!logged) spdlog::error("event=leaf-not-written type={} reason={}", type, logged.error().reason);
+}
+
+void warn_of_profile(const enrollment::Rules& rules) {
+  const auto& policy = rules.policy;
+  if (policy.test) {
+    spdlog::warn(
+        "event=enrollment-test-profile profile={} detail=\"software TPMs get certificates: never in production\"",
+        log_value(policy.name));
+  }
+  if (policy.mode == attestation::Mode::monitor) {
+    spdlog::warn("event=enrollment-monitor-profile profile={} detail=\"policy findings are counted, not refused\"",
+                 log_value(policy.name));
+  }
 }
 
 }  // namespace avseal::service

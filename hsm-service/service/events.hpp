@@ -1,5 +1,6 @@
 #pragma once
 
+#include "enrollment/rule_book.hpp"
 #include "ledger/ledger.hpp"
 
 namespace avseal::service {
@@ -13,5 +14,8 @@ boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::E
 boost::asio::awaitable<void> log_leaf(ledger::Ledger& ledger, std::string type, boost::json::object details,
                                       ledger::Outcome outcome = ledger::Outcome::released,
                                       std::string_view reason = {});
+
+// Says in the log if the policy profile admits software TPMs or only watches.
+void warn_of_profile(const enrollment::Rules& rules);
 
 }  // namespace avseal::service

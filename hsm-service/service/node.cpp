@@ -81,9 +81,15 @@ Result<void> Node::add_roles(store::Store& store, KeyChanges& key_changes) {
     dac_->add_routes(*router_);
   }
   if (config.enrollment) {
-    enrollment::Dependencies with{
-        *keyring_, ledger, store.enrolment_codes(), store.ue_certificates(), *shared_.enrolment_limiter, shared_.clock};
-    enrollment_ = std::make_unique<enrollment::Role>(*config.enrollment, std::move(with), metrics);
+    enrollment::Dependencies with{*keyring_,
+                                  ledger,
+                                  store.enrolment_codes(),
+                                  store.ue_certificates(),
+                                  store.devices(),
+                                  store.manifests(),
+                                  *shared_.enrollment,
+                                  shared_.clock};
+    enrollment_ = std::make_unique<enrollment::Role>(*config.enrollment, with, metrics);
     enrollment_->add_routes(*router_);
   }
   return {};

@@ -51,7 +51,8 @@ prometheus::Family<prometheus::Counter>& make_counter(prometheus::Registry& metr
 
 struct Reloader::Prepared {
   Config config;
-  std::function<void()> trust;  // puts the files of [signing] that were read again in force
+  std::function<void()> trust;                     // puts the files of [signing] that were read again in force
+  std::shared_ptr<const enrollment::Rules> rules;  // of [enrollment], likewise
   NodeChange change;
   std::vector<std::shared_ptr<keyring::Prepared>> keyrings;  // of the nodes, in order
 };
@@ -68,8 +69,9 @@ Reloader::~Reloader() {
   finish();
 }
 
-void Reloader::start(store::KeyStates& states) {
+void Reloader::start(store::KeyStates& states, store::DocumentVersions& versions) {
   states_ = &states;
+  versions_ = &versions;
   certificates_.show(*shared_.keys);
   thread_ = std::thread([this] { run(); });
   control_.on_reload([this] { request(); });
@@ -164,6 +166,13 @@ Result<void> Reloader::prepare_reload(Prepared& next) {
   if (shared_.signing) {
     AVSEAL_TRY(next.trust, shared_.signing->verification.trust->reread());
   }
+  if (shared_.enrollment && shared_.enrollment->rules) {
+    AVSEAL_TRY(next.rules, shared_.enrollment->rules->reread());
+    auto accepted =
+        asio::co_spawn(control_.context(), enrollment::accept_documents(*versions_, next.rules), asio::use_future)
+            .get();
+    if (!accepted) return accepted.error();
+  }
   auto states = asio::co_spawn(control_.context(), states_->all(), asio::use_future).get();
   if (!states) return states.error();
   AVSEAL_CHECK(workers_->prepare(next.config.spawn));
@@ -197,6 +206,10 @@ Result<void> Reloader::log_reload(const Prepared& next) const {
 
 std::vector<std::future<void>> Reloader::adopt(Prepared next) {
   if (next.trust) next.trust();
+  if (next.rules) {
+    warn_of_profile(*next.rules);
+    shared_.enrollment->rules->use(next.rules);
+  }
   certificates_.show(*next.change.keys);
   std::vector<std::future<void>> retired;
   for (std::size_t i = 0; i < shared_.nodes.size(); ++i) {

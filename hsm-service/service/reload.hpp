@@ -31,8 +31,8 @@ class Reloader {
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;
 
-  void start(store::KeyStates& states);  // once the nodes serve
-  void finish();                         // waits for what is at work; before the nodes stop
+  void start(store::KeyStates& states, store::DocumentVersions& versions);  // once the nodes serve
+  void finish();  // waits for what is at work; before the nodes stop
 
   [[nodiscard]] std::shared_ptr<const Config> current() const;  // what the service runs with
 
@@ -59,6 +59,7 @@ class Reloader {
   Shared& shared_;
   Control& control_;
   store::KeyStates* states_ = nullptr;
+  store::DocumentVersions* versions_ = nullptr;
   std::shared_ptr<const Config> current_;
   std::unique_ptr<keyring::Workers> workers_;
   prometheus::Family<prometheus::Counter>& reloads_;

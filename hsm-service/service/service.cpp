@@ -118,6 +118,42 @@ Result<void> clear_avatars(const dac::Config& config, store::Avatars& avatars, N
   return {};
 }
 
+// Makes the directory of the evidence; says loudly when anybody's software would pass for a device.
+Result<void> prepare_attestation(const enrollment::Config& config, const enrollment::Shared& shared) {
+  if (!config.attestation) return {};
+  const auto& directory = config.attestation->evidence_directory;
+  if (!directory.empty()) {
+    std::error_code failed;
+    std::filesystem::create_directories(directory, failed);
+    if (!failed) std::filesystem::permissions(directory, std::filesystem::perms::owner_all, failed);
+    if (failed) {
+      return errors::make(Category::internal, "configuration-invalid",
+                          fmt::format("enrollment.evidence_directory {} cannot be made private: {}", directory.string(),
+                                      failed.message()));
+    }
+  }
+  warn_of_profile(*shared.rules->current());
+  return {};
+}
+
+// No document may be older than one that was trusted before; from then on there is a CRL.
+Result<void> start_enrollment(Shared& shared, store::Store& store, Control& control, Node& node) {
+  if (shared.enrollment->rules) {
+    auto accepted = boost::asio::co_spawn(
+                        control.context(),
+                        enrollment::accept_documents(store.document_versions(), shared.enrollment->rules->current()),
+                        boost::asio::use_future)
+                        .get();
+    if (!accepted) return accepted.error();
+  }
+  enrollment::CrlDependencies with{node.keyring(), *shared.ledger, store.ue_certificates(), store.document_versions(),
+                                   shared.clock};
+  boost::asio::co_spawn(node.context(),
+                        enrollment::publish_crls(std::move(with), shared.enrollment->crl, *shared.metrics),
+                        boost::asio::detached);
+  return {};
+}
+
 // What the clock guard saw goes into log and ledger.
 std::function<void(const clock::Guard::Change&)> tell_clock(Shared& shared) {
   return [&shared](const clock::Guard::Change& change) {
@@ -156,9 +192,12 @@ Result<void> serve(Shared& shared, Control& control) {
   if (shared.config.dac) {
     AVSEAL_CHECK(clear_avatars(*shared.config.dac, store->avatars(), *nodes.front()));
   }
+  if (shared.enrollment) {
+    AVSEAL_CHECK(start_enrollment(shared, *store, control, *nodes.front()));
+  }
   AVSEAL_TRY(auto server, listen(shared, nodes));
   spdlog::info("event=ready address={} port={} threads={}", shared.config.server.address, server->port(), nodes.size());
-  reloader.start(store->key_states());
+  reloader.start(store->key_states(), store->document_versions());
   sd_notify(0, "READY=1");
 
   control.wait_for_signal();
@@ -207,8 +246,10 @@ Result<void> run(Config config) {
     AVSEAL_TRY(auto signing, signing::Shared::create(*shared.config.signing, shared.clock));
     shared.signing = std::move(signing);
   }
-  if (shared.config.enrollment)
-    shared.enrolment_limiter = std::make_unique<enrollment::RateLimiter>(*shared.config.enrollment);
+  if (shared.config.enrollment) {
+    AVSEAL_TRY(shared.enrollment, enrollment::Shared::create(*shared.config.enrollment));
+    AVSEAL_CHECK(prepare_attestation(*shared.config.enrollment, *shared.enrollment));
+  }
   AVSEAL_TRY(shared.ledger, ledger::Ledger::open(shared.config.ledger, shared.clock, *shared.metrics));
 
   shared.clock_guard = std::make_unique<clock::Guard>(shared.config.clock.source);

@@ -10,7 +10,7 @@
 #include <prometheus/registry.h>
 
 #include "clock/guard.hpp"
-#include "enrollment/rate_limiter.hpp"
+#include "enrollment/dependencies.hpp"
 #include "http/client_table.hpp"
 #include "keyring/keys.hpp"
 #include "ledger/ledger.hpp"
@@ -30,7 +30,7 @@ struct Shared {
   std::shared_ptr<prometheus::Registry> metrics;
   std::shared_ptr<ledger::Ledger> ledger;
   std::optional<signing::Shared> signing;                       // with the signing role
-  std::unique_ptr<enrollment::RateLimiter> enrolment_limiter;   // with the enrollment role
+  std::unique_ptr<enrollment::Shared> enrollment;               // with the enrollment role
   prometheus::Family<prometheus::Counter>* refusals = nullptr;  // avseal_refusals_total{event, reason}
   Clock clock = system_clock_now;
   std::unique_ptr<clock::Guard> clock_guard;

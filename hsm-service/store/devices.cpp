@@ -42,8 +42,12 @@ class SqliteDevices final : public Devices {
     return database_.read(
         [this, impu = std::move(impu), id = std::move(id)](Connection& c) { return another(c, impu, id); });
   }
-  Async<void> put(Device device) override {
-    return database_.write([this, device = std::move(device)](Connection& c) { return rows_.put(c, device); });
+  Async<void> put(Device device, std::optional<tokens::Impu> bind) override {
+    return database_.write([this, device = std::move(device), bind = std::move(bind)](Connection& c) -> Result<void> {
+      AVSEAL_CHECK(rows_.put(c, device));
+      if (!bind) return {};
+      return rows_.bind(c, device.id, *bind);
+    });
   }
   Async<void> enrol(Enrolment enrolment) override {
     return database_.write([this, e = std::move(enrolment)](Connection& c) { return write(c, e); });

@@ -74,7 +74,8 @@ class Devices {
   virtual Async<std::vector<tokens::Impu>> identities(std::string id) = 0;
   virtual Async<bool> another_active(tokens::Impu impu, std::string id) = 0;  // bound to the identity
   // Writes what became of a device, if nobody else did since it was read; "device-changed" (conflict).
-  virtual Async<void> put(Device device) = 0;
+  // Also binds it to an identity, if one is given.
+  virtual Async<void> put(Device device, std::optional<tokens::Impu> bind) = 0;
   // As put(), with the certificate and the identity's binding. Refuses what was revoked meanwhile, as refusal() does.
   virtual Async<void> enrol(Enrolment enrolment) = 0;
   // Gives the number of certificates revoked with it; nothing: there is no such device.

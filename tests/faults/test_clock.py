@@ -59,7 +59,7 @@ def test_step_stops_everything_that_states_or_judges_a_time(running, people, clo
     steps, restored = len(events(running, "clock.stepped")), len(events(running, "clock.restored"))
     form = call.token_form(running, identity, alice.token())
     token = people["xr-as"].post("/oauth2/token", form=form).json()["access_token"]
-    code = people["operator"].post("/enrollment/v1/codes", json_body={"impu": demo_site.ALICE}).json()["code"]
+    code = people["operator"].post("/enrollment/v1/codes", json_body={"impu": demo_site.ALICE, "simple": True, "reason": "a test"}).json()["code"]
     avatar = call.path_segment(demo_site.AVATAR)
 
     clock.shift(seconds)

@@ -41,7 +41,7 @@ def check(client, method, template, path, status, json_body=None, form=None, **o
     described = operation(method, template)
     if json_body is not None or form is not None:
         media = "application/json" if form is None else "application/x-www-form-urlencoded"
-        conforms(json_body if form is None else form, described["requestBody"]["content"][media]["schema"])
+        conforms(json_body if form is None else form, resolve(described["requestBody"])["content"][media]["schema"])
     answer = client.request(method, path, json_body=json_body, form=form, **options)
     assert answer.status == status, f"{method} {path}: {answer.status} {answer.text}"
     responses = described["responses"]
@@ -62,6 +62,34 @@ def check(client, method, template, path, status, json_body=None, form=None, **o
 @pytest.fixture(scope="module")
 def clients(site):
     return {name: curl.client_of(site, name) for name in demo_site.CLIENTS} | {"nobody": curl.nobody(site)}
+
+
+def check_devices(site, clients):
+    """What needs a TPM is called with one that proves nothing."""
+    operator, nobody = clients["operator"], clients["nobody"]
+    wish = {"impu": demo_site.ALICE, "code": "0" * 32, "serial": "SN-1", "ek": {"certificate": "AA"}, "ak": "AA", "key": "AA", "parent": "AA"}
+    challenges = ("/enrollment/v1/challenges", "/enrollment/v1/challenges")
+    check(nobody, "POST", *challenges, 403, json_body=wish)
+    renewal = {"impu": demo_site.ALICE, "device": "0" * 64, "ak": "AA", "key": "AA", "parent": "AA"}
+    check(nobody, "POST", *challenges, 403, json_body=renewal)
+    check(nobody, "POST", "/enrollment/v1/challenges/{id}/certificate", f"/enrollment/v1/challenges/{'A' * 22}/certificate", 404, json_body={"csr": "AA"})
+    check(nobody, "GET", "/enrollment/v1/crl", "/enrollment/v1/crl", 200)
+    manifest = (site.attestation.directory / "manifest.csv").read_text()
+    signature = jose.b64url((site.attestation.directory / "manifest.csv.sig").read_bytes())
+    manifests = ("/enrollment/v1/manifests", "/enrollment/v1/manifests")
+    check(operator, "POST", *manifests, 201, json_body={"document": manifest, "signature": signature})
+    check(operator, "POST", *manifests, 409, json_body={"document": manifest, "signature": signature})
+    check(operator, "GET", *manifests, 200)
+    check(operator, "GET", "/enrollment/v1/devices", "/enrollment/v1/devices?state=active&limit=5", 200)
+    device = f"/enrollment/v1/devices/{'0' * 64}"
+    check(operator, "GET", "/enrollment/v1/devices/{id}", device, 404)
+    check(operator, "POST", "/enrollment/v1/devices/{id}/approve", f"{device}/approve", 404, json_body={})
+    check(operator, "POST", "/enrollment/v1/devices/{id}/revoke", f"{device}/revoke", 404, json_body={"reason": "a test"})
+    revocations = ("/enrollment/v1/device-revocations", "/enrollment/v1/device-revocations")
+    check(operator, "POST", *revocations, 201, json_body={"batch": "bad", "scope": "ExampleMaker", "reason": "a test"})
+    check(operator, "GET", *revocations, 200)
+    check(operator, "GET", "/enrollment/v1/evidence/{serial}", "/enrollment/v1/evidence/00", 404)
+    check(nobody, "GET", "/enrollment/v1/devices", "/enrollment/v1/devices", 401)
 
 
 def test_every_operation(site, clients):
@@ -92,11 +120,13 @@ def test_every_operation(site, clients):
     assert check(feeder, "GET", *at_avatar, 200).headers["etag"] == '"1"'
     check(clients["feeder-b"], "GET", *at_avatar, 403)
 
-    code = check(operator, "POST", "/enrollment/v1/codes", "/enrollment/v1/codes", 201, json_body={"impu": demo_site.ALICE}).json()["code"]
+    code = check(operator, "POST", "/enrollment/v1/codes", "/enrollment/v1/codes", 201,
+                 json_body={"impu": demo_site.ALICE, "simple": True, "reason": "a test"}).json()["code"]
     simple = ("/enrollment/v1/simple", "/enrollment/v1/simple")
     check(nobody, "POST", *simple, 201, json_body={"code": code, "csr": request(jose.new_key())})
     check(nobody, "POST", *simple, 401, json_body={"code": code, "csr": request(jose.new_key())})
     check(nobody, "GET", "/.well-known/est/cacerts", "/.well-known/est/cacerts", 200)
+    check_devices(site, clients)
 
     ue = SoftwareUe(site)
     sign = ("/stir/v1/signing", "/stir/v1/signing")
@@ -132,7 +162,7 @@ def test_every_operation(site, clients):
     check(xr_as, "GET", *at_content, 401)
 
     device = jose.b64url(hashlib.sha256(ue.der).digest())
-    check(operator, "POST", "/enrollment/v1/devices/{x5t}/revoke", f"/enrollment/v1/devices/{device}/revoke", 204)
+    check(operator, "POST", "/enrollment/v1/certificates/{x5t}/revoke", f"/enrollment/v1/certificates/{device}/revoke", 204, json_body={"reason": "a test"})
     check(feeder, "DELETE", *at_avatar, 204, headers={"If-Match": '"1"'})
     check(operator, "DELETE", *at, 204)
 

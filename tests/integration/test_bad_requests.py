@@ -52,7 +52,7 @@ def routes_of(site, ue):
     form = call.token_form(site, identity, ue.token())
     capif = {"grant_type": "client_credentials", "client_id": "xr-as-1", "signed_avatar_id": identity, "ue_token": ue.token(),
              "application_id": demo_site.APPLICATION}
-    code = call.invite(site, demo_site.ALICE)
+    code = call.invite(site, demo_site.ALICE, "--simple", "--reason", "a UE without a TPM")
     return [
         Route("operator", "PUT", f"/subscriptions/v1/{call.path_segment(demo_site.BOB)}", JSON, {"avatars": []}),
         Route("ims-as", "PUT", f"/calls/v1/{uuid.uuid4()}", JSON, {"state": "ended"}),

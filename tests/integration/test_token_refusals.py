@@ -144,21 +144,21 @@ def edit(site, sql, *values):
     assert changed == 1, sql
 
 
-@pytest.mark.parametrize("column, value", [("revoked", 0), ("impu", demo_site.ALICE), ("not_after", 4102444800)])
+@pytest.mark.parametrize("column, value", [("revoked_at", 0), ("impu", demo_site.ALICE), ("not_after", 4102444800)])
 def test_edited_device_row(site, server, column, value):
     """A row edited in the file grants nothing, whatever it says; the log and a metric tell."""
     ue = SoftwareUe(site, "sip:erin@a.example") if column == "impu" else SoftwareUe(site)
-    if column == "revoked":
-        answer = curl.client_of(site, "operator").post(f"/enrollment/v1/devices/{x5t_of(ue)}/revoke")
+    if column == "revoked_at":
+        answer = curl.client_of(site, "operator").post(f"/enrollment/v1/certificates/{x5t_of(ue)}/revoke", json_body={"reason": "a test"})
         assert answer.status == 204, answer.text
     identity = identity_by(site, server, ue.fingerprint())
-    before = metric(site, 'avseal_store_rows_forged_total{table="device"}')
-    edit(site, f"UPDATE device SET {column} = ? WHERE certificate_x5t = ?", value, x5t_of(ue))
+    before = metric(site, 'avseal_store_rows_forged_total{table="ue_certificate"}')
+    edit(site, f"UPDATE ue_certificate SET {column} = ? WHERE certificate_x5t = ?", value, x5t_of(ue))
     for form in ("nrf", "capif"):
         answer = ask(site, identity, ue.token(), form)
         assert answer.status == 500 and answer.json()["reason"] == "store-row-forged", answer.text
         assert "restore it from a copy" in answer.json()["detail"]
-    assert metric(site, 'avseal_store_rows_forged_total{table="device"}') == before + 2
+    assert metric(site, 'avseal_store_rows_forged_total{table="ue_certificate"}') == before + 2
     assert "store-row-forged" in (site.log / "avseald.log").read_text()
 
 
@@ -172,7 +172,7 @@ def test_deleted_device_row(site, server):
 def test_revoked_device(site, server):
     ue = SoftwareUe(site)
     identity = identity_by(site, server, ue.fingerprint())
-    assert curl.client_of(site, "operator").post(f"/enrollment/v1/devices/{x5t_of(ue)}/revoke").status == 204
+    assert curl.client_of(site, "operator").post(f"/enrollment/v1/certificates/{x5t_of(ue)}/revoke", json_body={"reason": "a test"}).status == 204
     refused(site, identity, ue.token(), "ue-certificate-revoked")
 
 

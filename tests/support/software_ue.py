@@ -20,7 +20,8 @@ def request(key, impu=None):
 class SoftwareUe:
     def __init__(self, site, impu="sip:alice@a.example"):
         self.site, self.impu, self.key = site, impu, jose.new_key()
-        answer = curl.nobody(site).post("/enrollment/v1/simple", json_body={"code": call.invite(site, impu), "csr": request(self.key)})
+        code = call.invite(site, impu, "--simple", "--reason", "a UE without a TPM")
+        answer = curl.nobody(site).post("/enrollment/v1/simple", json_body={"code": code, "csr": request(self.key)})
         assert answer.status == 201, answer.text
         self.certificates = answer.json()["certificates"]
         self.certificate = x509.load_pem_x509_certificate(self.certificates[0].encode())

@@ -39,7 +39,7 @@ class Ue:
         if not self.state.exists():
             self.run("init")
         request = self.run("csr", "--impu", self.impu).stdout
-        code = invite(self.site, self.impu)
+        code = invite(self.site, self.impu, "--simple", "--reason", "a UE of the demo site")
         answer = curl.nobody(self.site).post("/enrollment/v1/simple", json_body={"code": code, "csr": request})
         if answer.status != 201:
             raise RuntimeError(f"enrolment was refused: {answer.text}")
@@ -64,8 +64,13 @@ class Ue:
         return self.run("token", "--aud", audience, "--avatar", avatar, "--app", application, "--lifetime", lifetime).stdout.strip()
 
 
-def invite(site, impu):
-    done = site.avseal("ue", "invite", *site.operator_options(), "--impu", impu)
+def import_manifest(site):
+    """The operator takes over what the device's maker says."""
+    return site.avseal("device", "import-manifest", *site.operator_options(), site.attestation.directory / "manifest.csv")
+
+
+def invite(site, impu, *arguments):
+    done = site.avseal("ue", "invite", *site.operator_options(), "--impu", impu, *arguments)
     return done.stdout.strip().splitlines()[-1].split()[-1]
 
 

@@ -11,6 +11,7 @@ import subprocess
 import uuid
 
 from . import pki, processes, softhsm, tpm
+from .attestation import Attestation
 
 TOKENS = ("hsm-a", "hsm-b")  # labels; the second is a replica of the first
 KINDS = ("avatar-id", "avatar-metadata", "access-token", "ue-ca", "ledger", "dac-kek")
@@ -24,6 +25,7 @@ XR_AS_ID = "xr-as.a.example"
 XR_AS_2_ID = "xr-as-2.a.example"
 AEF_ID = "aef-dac-1"
 ORIGIN = "a.example/demo"
+SERIAL = "SN-0001"  # of the UE
 
 
 def token_uri(label):
@@ -48,6 +50,7 @@ class Site:
         self.ledger = self.directory / "ledger"
         self.ue_state = self.directory / "ue"
         self.tpm = self.directory / "tpm"
+        self.attestation = Attestation(self.directory / "attestation", self.pki)
         self.environment = {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf")}
         self.faults = self.directory / "faults"
         if faults:
@@ -90,6 +93,9 @@ class Site:
         self.make_certificates()
         say("TPM: swtpm with endorsement certificates")
         tpm.provision(self.tpm, self.directory / "tpm-authority")
+        say("attestation: anchors for the TPM's vendor, PCR values, the device maker's manifest, each signed")
+        self.attestation.make(self.directory / "tpm-authority")
+        self.attestation.write_manifest(tpm.manifest_entries(self.tpm, SERIAL))
         self.write_configuration()
         self.write_environment()
         (self.directory / "complete").touch()
@@ -187,6 +193,7 @@ class Site:
             keys.append("")
         (d / "avseald.toml").write_text(AVSEALD.format(
             port=self.port, url=self.url, pki=p.directory, directory=d, keys="\n".join(keys),
+            attestation=self.attestation.configuration(),
             tokens="\n".join(TOKEN.format(name=token, config=self.worker_config(token)) for token in self.tokens),
             sockets=d / "sockets", authorization=self.identifier("authorization"), dac=self.identifier("dac"), aef=AEF_ID,
             xr_as=self.identifier("xr-as"), xr_as_2=self.identifier("xr-as-2"), xr_as_id=XR_AS_ID, xr_as_2_id=XR_AS_2_ID,
@@ -312,7 +319,7 @@ certificates = "{pki}/access-token.pem"
 
 [enrollment]
 certificate_lifetime_days = 30
-
+{attestation}
 [[clients]]
 id = "ims-as-1"
 role = "ims-as"

@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 
-from . import processes
+from . import attestation, processes
 
 
 def provision(directory, authority, platform_model="XR-UE-1"):
@@ -26,6 +26,11 @@ def provision(directory, authority, platform_model="XR-UE-1"):
          "--overwrite", "--logfile", directory / "setup.log"], capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"swtpm_setup failed; its log is {directory}/setup.log: {done.stderr.strip()}")
+
+
+def manifest_entries(directory, serial, model="XR-UE-1", batch="2026-11"):
+    """What the device's maker says of it: one entry for each EK of its TPM."""
+    return [(attestation.device_id(path), serial, model, batch) for path in sorted((pathlib.Path(directory) / "certs").glob("*.crt"))]
 
 
 def socket_path(directory):

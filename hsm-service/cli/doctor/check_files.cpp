@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "cli/doctor/checks.hpp"
+#include "enrollment/rule_book.hpp"
 
 namespace avseal::doctor {
 namespace {
@@ -71,6 +72,21 @@ void check_worker(const Worker& worker, Findings& findings) {
   for (const auto& key : worker.config.keys) check_trusted(key.issuer_certificate, "certificate-mode", findings);
 }
 
+void check_enrollment(const enrollment::AttestationConfig& config, Findings& findings) {
+  check_private(config.evidence_directory, "evidence-mode", 0700, findings);
+  for (const auto& file : {config.profile, config.signer}) check_trusted(file, "anchors-mode", findings);
+  for (const auto& maker : config.makers) check_trusted(maker.signer, "anchors-mode", findings);
+  const auto rules = enrollment::RuleBook::create(config);
+  if (!rules) {
+    findings.error("enrollment-documents", config.profile.string(), rules.error().detail,
+                   "a policy profile and signed documents that can be read", "mend what the sentence names");
+  } else if ((*rules)->current()->policy.test) {
+    findings.warning("enrollment-test-profile", config.profile.string(),
+                     "a test profile: software TPMs get certificates", "test = false in production",
+                     "take another enrollment.profile");
+  }
+}
+
 void check_node(const service::Config& config, Findings& findings) {
   check_private(config.server.private_key, "private-key-mode", 0600, findings);
   check_trusted(config.server.client_anchors, "anchors-mode", findings);
@@ -89,6 +105,7 @@ void check_node(const service::Config& config, Findings& findings) {
       check_private(source->private_key, "private-key-mode", 0600, findings);
   }
   if (config.dac) check_private(config.dac->directory, "content-mode", 0700, findings);
+  if (config.enrollment && config.enrollment->attestation) check_enrollment(*config.enrollment->attestation, findings);
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ void GrantSite::put_device(const Attempt& attempt, const tokens::Certificate& le
     store::Device device;
     device.id = row.device = "device of " + x5t;
     device.state = *attempt.device;
-    wait(node.store->devices().put(std::move(device)));
+    wait(node.store->devices().put(std::move(device), {}));
   }
   wait(node.store->ue_certificates().add(std::move(row)));
 }

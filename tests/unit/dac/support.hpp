@@ -21,6 +21,7 @@
 #include "ledger/ledger.hpp"
 #include "store/store.hpp"
 #include "tokens/certificate_request.hpp"
+#include "tokens/crl.hpp"
 #include "tokens/digest.hpp"
 
 namespace avseal::test {
@@ -120,7 +121,8 @@ class SoftKeyring final : public keyring::Keyring {
     if (failure) co_return *failure;
     if (key.kind == keyring::KeyKind::ue_ca) {
       constexpr std::int64_t month = 30 * 86'400;
-      AVSEAL_CO_CHECK(tokens::check_ue_tbs(input, key.certificate(), month));
+      const auto crl = tokens::check_crl_tbs(input, key.certificate(), now());
+      if (!crl) AVSEAL_CO_CHECK(tokens::check_ue_tbs(input, key.certificate(), month));
     }
     ++signatures;
     record(slot, {key.name, key.public_key.thumbprint(), "soft", ++sequence_, {}, "signed"});
@@ -156,6 +158,7 @@ class SoftKeyring final : public keyring::Keyring {
 
   std::optional<Error> failure;
   int signatures = 0;
+  std::function<UnixSeconds()> now = [] { return start_time; };
 
  private:
   // nonce || ciphertext || tag; empty if it does not open.
@@ -230,6 +233,7 @@ class Node {
       private_keys.emplace(signer.name, signer.key);
     }
     keyring = std::make_unique<SoftKeyring>(keyring::Keys::load(configs, now).value(), std::move(private_keys));
+    keyring->now = [this] { return now; };
     store = open_store();
     ledger::Config ledger_config;
     ledger_config.directory = dir.path() / "ledger";

@@ -25,8 +25,7 @@ class EnrollmentRole : public ::testing::Test, protected test::EnrollmentSite {
     return node.json(Method::post, "/enrollment/v1/codes", peer, body);
   }
   http::Response revoke(const std::string& x5t, const tokens::Certificate* peer) {
-    auto request = node.request(Method::post, "/enrollment/v1/devices/" + x5t + "/revoke", peer);
-    return node.call(request);
+    return node.json(Method::post, "/enrollment/v1/certificates/" + x5t + "/revoke", peer, {{"reason", "lost"}});
   }
   std::optional<store::UeCertificate> device(const tokens::Certificate& certificate) {
     auto find = node.store->ue_certificates().find(certificate.fingerprint().to_x5t());
@@ -35,7 +34,8 @@ class EnrollmentRole : public ::testing::Test, protected test::EnrollmentSite {
 };
 
 TEST_F(EnrollmentRole, ACodeAndACsrBecomeACertificate) {
-  const auto issued = post_code({{"impu", "SIP:Alice@A.Example;x=y"}, {"lifetime", 600}}, &operator_);
+  const auto issued = post_code(
+      {{"impu", "SIP:Alice@A.Example;x=y"}, {"lifetime", 600}, {"simple", true}, {"reason", "no TPM"}}, &operator_);
   ASSERT_EQ(issued.status, 201U) << issued.body;
   const auto body = boost::json::parse(issued.body);
   EXPECT_EQ(body.at("impu").as_string(), "sip:Alice@a.example");
@@ -79,6 +79,8 @@ TEST_F(EnrollmentRole, OnlyOperatorsInvite) {
   EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"lifetime", 59}}, &operator_)), "code-lifetime");
   EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"lifetime", 604'801}}, &operator_)), "code-lifetime");
   EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"code", "mine"}}, &operator_)), "member-unknown");
+  EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"simple", true}}, &operator_)), "code-reason");
+  EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"reason", "why"}}, &operator_)), "code-reason");
   EXPECT_EQ(reason_of(post_code(boost::json::object{}, &operator_)), "member-missing");
 }
 
@@ -94,6 +96,15 @@ TEST_F(EnrollmentRole, WrongSpentAndExpiredCodes) {
   node.now += config.code_lifetime;
   EXPECT_EQ(enroll(expired, csr).status, 401U);
   EXPECT_EQ(node.keyring->signatures, 1);
+}
+
+TEST_F(EnrollmentRole, TheSimpleFormNeedsACodeThatWasInvitedForIt) {
+  const auto attested = code("sip:alice@a.example", false);
+  const auto response = enroll(attested, make_csr(make_key()));
+  EXPECT_EQ(response.status, 403U);
+  EXPECT_EQ(reason_of(response), "enrolment-simple-refused");
+  EXPECT_EQ(reason_of(enroll(attested, make_csr(make_key()))), "enrolment-simple-refused") << "it was not spent";
+  EXPECT_EQ(node.keyring->signatures, 0);
 }
 
 TEST_F(EnrollmentRole, TheIdentityComesFromTheCodeAlone) {
@@ -198,6 +209,9 @@ TEST_F(EnrollmentRole, LeavesNameNobodyAndHoldNoCode) {
   std::vector<std::string> events;
   for (const auto& entry : node.leaves()) {
     const auto text = boost::json::serialize(entry);
+    if (entry.at("event").as_string() == "enrolment.code") {
+      EXPECT_NE(text.find(R"("simple":"a test")"), std::string::npos) << "why there is an exception";
+    }
     EXPECT_EQ(text.find("alice"), std::string::npos);
     EXPECT_EQ(text.find(good), std::string::npos);
     events.emplace_back(entry.at("event").as_string());

@@ -37,18 +37,34 @@ class EnrollmentSite {
   EnrollmentSite() : node({{"ue-ca", keyring::KeyKind::ue_ca, ue_ca.key, ue_ca.certificate}}, clients()) {
     config.attempts_per_minute = 60;
     config.burst = 30;
-    limiter = std::make_unique<enrollment::RateLimiter>(config);
-    role = std::make_unique<enrollment::Role>(
-        config,
-        enrollment::Dependencies{*node.keyring, *node.ledger, node.store->enrolment_codes(), node.store->ue_certificates(),
-                                 *limiter, node.clock()},
-        node.metrics);
+    config.server = "https://enrol.a.example";
+    start();
+  }
+  // Again with another configuration; before the first request only.
+  void start() {
+    shared = enrollment::Shared::create(config).value();
+    role = std::make_unique<enrollment::Role>(config, dependencies(), node.metrics);
     role->add_routes(node.router);
   }
+  enrollment::Dependencies dependencies() {
+    return {*node.keyring,
+            *node.ledger,
+            node.store->enrolment_codes(),
+            node.store->ue_certificates(),
+            node.store->devices(),
+            node.store->manifests(),
+            *shared,
+            node.clock()};
+  }
 
-  std::string code(const std::string& impu = "sip:alice@a.example") {
-    const auto response =
-        node.json(http::Method::post, "/enrollment/v1/codes", &operator_, boost::json::object{{"impu", impu}});
+  // For the simple form, or for a device with a TPM.
+  std::string code(const std::string& impu = "sip:alice@a.example", bool simple = true) {
+    boost::json::object body{{"impu", impu}};
+    if (simple) {
+      body["simple"] = true;
+      body["reason"] = "a test";
+    }
+    const auto response = node.json(http::Method::post, "/enrollment/v1/codes", &operator_, body);
     return std::string(boost::json::parse(response.body).at("code").as_string());
   }
   http::Response enroll(const std::string& with, const std::string& csr) {
@@ -63,7 +79,7 @@ class EnrollmentSite {
   tokens::Certificate ims_as = tls.leaf("ims-as", make_key(), "URI:urn:avseal:ims-as");
   Node node;
   enrollment::Config config;
-  std::unique_ptr<enrollment::RateLimiter> limiter;
+  std::unique_ptr<enrollment::Shared> shared;
   std::unique_ptr<enrollment::Role> role;
 
  private:

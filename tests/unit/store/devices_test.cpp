@@ -73,7 +73,7 @@ TEST_F(DevicesTest, OfTwoThatReadTheSameRowOneWrites) {
   ASSERT_TRUE(enrol(found("d1"), "x2"));
   auto stale = device("d1");
   stale.revision = 1;
-  EXPECT_EQ(run(store->devices().put(stale)).error().reason, "device-changed");
+  EXPECT_EQ(run(store->devices().put(stale, {})).error().reason, "device-changed");
 }
 
 TEST_F(DevicesTest, ANewerCertificateEndsTheEarlierOneAfterAWhile) {
