@@ -53,6 +53,7 @@ def site(stopped_site):
 def ue(site):
     """Alice's UE, enrolled, with a subscription and a published avatar."""
     alice = call.Ue(site)
+    call.import_manifest(site)
     alice.enroll()
     assert call.subscribe(site).status in (200, 201, 204)
     return alice

@@ -110,24 +110,31 @@ Attested::Async<Challenge> Attested::begin(const ChallengeRequest& wanted, Rules
   co_return co_await begin_renewal(wanted, std::move(rules));
 }
 
-// The identity comes from the operator: with a code now, or with a binding that an earlier code made.
-Attested::Async<void> Attested::check_identity(const ChallengeRequest& wanted, const std::string& device) {
-  if (wanted.code) {
-    auto digest = code_digest(*wanted.code);
-    auto code = co_await with_.codes.find(std::move(digest), to_unix(with_.clock()));
-    if (!code) co_return code.error();
-    if (code->impu != wanted.impu) {
-      co_return refused("enrolment-code-identity", "the enrolment code was issued for another identity");
-    }
-    co_return Result<void>{};
-  }
-  auto bound = co_await with_.devices.identities(device);
-  if (!bound) co_return bound.error();
-  if (std::find(bound->begin(), bound->end(), wanted.impu) == bound->end()) {
+// The identity comes from the operator: with a code now, or with a binding that an earlier code made. A device that did
+// not hear its answer has spent its code, and comes again with it.
+Attested::Async<std::optional<std::string>> Attested::check_identity(const ChallengeRequest& wanted,
+                                                                     const std::string& device) {
+  auto identities = co_await with_.devices.identities(device);
+  if (!identities) co_return identities.error();
+  const bool bound = std::find(identities->begin(), identities->end(), wanted.impu) != identities->end();
+  std::optional<std::string> code;
+  if (!wanted.code) {
+    if (bound) co_return code;
     co_return refused("device-impu-unbound",
                       "this device has no enrolment for this identity; ask the operator for an enrolment code");
   }
-  co_return Result<void>{};
+  code = code_digest(*wanted.code);
+  auto digest = *code;
+  auto found = co_await with_.codes.find(std::move(digest), to_unix(with_.clock()));
+  if (!found) {
+    if (!bound) co_return found.error();
+    code.reset();
+    co_return code;
+  }
+  if (found->impu != wanted.impu) {
+    co_return refused("enrolment-code-identity", "the enrolment code was issued for another identity");
+  }
+  co_return code;
 }
 
 Attested::Async<Challenge> Attested::begin_enrolment(const ChallengeRequest& wanted, RulesPtr rules) {
@@ -150,12 +157,10 @@ Attested::Async<Challenge> Attested::begin_enrolment(const ChallengeRequest& wan
   if (*listed) device.serial_sha256 = (*listed)->serial_sha256;
   auto standing = co_await with_.devices.refusal(device);
   if (!standing) co_return standing.error();
-  std::optional<std::string> code;
-  if (wanted.code) code = code_digest(*wanted.code);
   co_return Challenge{.nonce = {},
                       .secret = {},
                       .impu = wanted.impu,
-                      .code_sha256 = std::move(code),
+                      .code_sha256 = std::move(*identity),
                       .keys = std::move(admitted.keys),
                       .tpm = std::move(admitted.tpm),
                       .device = std::move(device),

@@ -33,7 +33,8 @@ class Attested {
   Async<Challenge> begin(const ChallengeRequest& wanted, RulesPtr rules);
   Async<Challenge> begin_enrolment(const ChallengeRequest& wanted, RulesPtr rules);
   Async<Challenge> begin_renewal(const ChallengeRequest& wanted, RulesPtr rules);
-  Async<void> check_identity(const ChallengeRequest& wanted, const std::string& device);
+  // The digest of the code that the second leg must spend; none for a device that has this identity already.
+  Async<std::optional<std::string>> check_identity(const ChallengeRequest& wanted, const std::string& device);
 
   // The second leg.
   Async<tokens::Certificate> finish(Challenge challenge, CertificateAnswer answer, const http::Request& request);

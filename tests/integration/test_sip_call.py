@@ -12,7 +12,8 @@ from support.software_ue import SoftwareUe
 @pytest.fixture(scope="module")
 def site(stopped_site):
     """Nothing is granted before UE-B accepted."""
-    stopped_site.require_accept()
+    path = stopped_site.directory / "avseald.toml"
+    path.write_text(path.read_text().replace("[authorization]\n", "[authorization]\nrequire_accept = true\n"))
     stopped_site.start()
     yield stopped_site
     assert stopped_site.stop() == 0

@@ -1,9 +1,9 @@
 """An HTTPS server for certificates, with the misbehaviour that a fetcher must survive."""
 
 import http.server
-import ssl
 import threading
-import time
+
+from support import tls_listener
 
 
 class X5uServer:
@@ -41,10 +41,7 @@ class X5uServer:
 
         self.port = port
         self.stopping = threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.server = tls_listener.listen(Handler, certificate, key, port)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def url(self, path):

@@ -22,8 +22,8 @@ def b64url(data):
 class Ue:
     """A UE whose key is in the site's software TPM (or in another one)."""
 
-    def __init__(self, site, state=None, tpm_directory=None, impu=demo_site.ALICE):
-        self.site, self.impu = site, impu
+    def __init__(self, site, state=None, tpm_directory=None, impu=demo_site.ALICE, serial=demo_site.SERIAL):
+        self.site, self.impu, self.serial = site, impu, serial
         self.state = pathlib.Path(state or site.ue_state)
         self.tcti = tpm.tcti(tpm_directory or site.tpm)
 
@@ -34,23 +34,18 @@ class Ue:
             raise RuntimeError(f"avseal-ue {command} failed: {done.stderr.strip()}")
         return done
 
-    def enroll(self):
-        """Step a: key in the TPM, enrolment code from the operator, certificate request, UE certificate."""
-        if not self.state.exists():
-            self.run("init")
-        request = self.run("csr", "--impu", self.impu).stdout
-        code = invite(self.site, self.impu, "--simple", "--reason", "a UE of the demo site")
-        answer = curl.nobody(self.site).post("/enrollment/v1/simple", json_body={"code": code, "csr": request})
-        if answer.status != 201:
-            raise RuntimeError(f"enrolment was refused: {answer.text}")
-        chain = "".join(answer.json()["certificates"])
-        self.import_chain(chain)
-        return request, chain
+    def enroll(self, *arguments, code=None, url=None, check=True):
+        """Step a: a code from the operator; the TPM proves that it holds the key; UE certificate."""
+        return self.run("enroll", "--url", url or self.site.url, "--cacert", self.site.pki.pem("tls-ca"), "--impu", self.impu, "--serial", self.serial,
+                        "--code", "-", *arguments, stdin=f"{code or invite(self.site, self.impu)}\n", check=check)
 
-    def import_chain(self, chain):
-        path = self.state.parent / f"{self.state.name}-chain.pem"
-        path.write_text(chain)
-        self.run("import-cert", path)
+    def certificate_file(self):
+        """The current UE certificate and those above it, PEM."""
+        generation = json.loads((self.state / "state.json").read_text())["ueKey"].get("generation", 0)
+        return self.state / (f"ue-cert-{generation}.pem" if generation else "ue-cert.pem")
+
+    def chain(self):
+        return self.certificate_file().read_text()
 
     def sdp_fingerprint(self):
         """Step b: "a=fingerprint:SHA-256 AA:BB.."."""

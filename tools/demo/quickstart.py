@@ -22,8 +22,6 @@ def check(condition, expectation, found):
 
 
 class Quickstart:
-    require_accept = False  # of the site: whether nothing is granted before UE-B accepted
-
     def __init__(self, site):
         self.site = site
         self.parties = Parties(site)
@@ -33,14 +31,11 @@ class Quickstart:
     def artifact(self, name, text):
         (self.site.artifacts / name).write_text(text if text.endswith("\n") else text + "\n")
 
-    def steps(self):
-        return (self.enroll, self.offer, self.sign, self.verify, self.hand_over, self.grant, self.fetch, self.render)
-
     def play(self):
         """Plays the call; gives how many steps failed."""
-        steps = self.steps()
+        steps = (self.enroll, self.offer, self.sign, self.verify, self.hand_over, self.grant, self.fetch, self.render)
         for number, step in enumerate(steps):
-            letter, text = "abcdefghijk"[number], step.__doc__
+            letter, text = "abcdefgh"[number], step.__doc__
             screen.step(letter, text)
             try:
                 screen.passed(step())
@@ -50,13 +45,18 @@ class Quickstart:
         return 0
 
     def enroll(self):
-        """UE: makes a key in its TPM and gets a UE certificate for its IMPU"""
-        _, chain = self.ue.enroll()
-        screen.wire("UE → enrollment", "POST /enrollment/v1/simple {code, certificate request signed by the TPM's key}")
+        """UE: makes a key in its TPM, proves it to enrollment, and gets a UE certificate for its IMPU"""
+        call.import_manifest(self.site)
+        screen.wire("operator → enrollment", "POST /enrollment/v1/manifests: the device maker's list of the TPMs in its devices, signed")
+        self.ue.enroll()
+        screen.wire("UE → enrollment", "POST /enrollment/v1/challenges {code, IMPU, EK certificate, attestation key, UE key}")
+        screen.wire("UE ← enrollment", "201 {nonce, a secret that only this TPM can decrypt}")
+        screen.wire("UE → enrollment", "POST .../certificate {secret, certificate request, TPM2_Certify and TPM2_Quote by the attestation key}")
         screen.wire("UE ← enrollment", "201 UE certificate, signed by ue-ca in the HSM")
+        chain = self.ue.chain()
         leaf, _, rest = chain.partition("-----END CERTIFICATE-----\n")
         self.artifact("ue.pem", leaf + "-----END CERTIFICATE-----\n")
-        return f"UE certificate for {self.ue.impu}; the key never leaves the TPM"
+        return f"UE certificate for {self.ue.impu}; the key is in the TPM of {demo_site.SERIAL}, which its maker made, and never leaves it"
 
     def offer(self):
         """UE → IMS AS: offers the avatar call"""
@@ -109,9 +109,6 @@ class Quickstart:
         self.expect_steps("UE token")
         return f"for {demo_site.XR_AS_ID} only, two minutes, on a connection whose certificate is the UE certificate"
 
-    def finish(self):
-        self.parties.stop()
-
     def expect_steps(self, *names):
         """Each named step of the XR AS's verdict passed."""
         for step in self.outcome["steps"]:
@@ -143,7 +140,7 @@ class Quickstart:
             shutil.copy(self.site.pki.pem(name), self.site.artifacts / f"{name}.pem")
 
 
-def begin(site, detached, require_accept=False):
+def begin(site, detached):
     if site.exists():
         screen.heading(f"site: using {site.directory}")
         site.stop_detached()
@@ -153,8 +150,6 @@ def begin(site, detached, require_accept=False):
         screen.heading(f"site: making {site.directory}")
         shutil.rmtree(site.directory, ignore_errors=True)
         site.make(screen.progress)
-    if require_accept:
-        site.require_accept()
     screen.heading("starting swtpm, avseal-tokend workers and avseald")
     site.start(detached)
     screen.progress(f"listening on {site.url}")
@@ -179,7 +174,7 @@ def write_template(site, fingerprint):
     (site.directory / "signing-request.json").write_text(text + "\n")
 
 
-def main(arguments, kind=Quickstart):
+def main(arguments):
     site = demo_site.Site(ROOT / "run", ROOT / "build" / "release", faults=arguments == ["--faults"])
     if arguments == ["stop"]:
         found = site.stop_detached()
@@ -190,17 +185,17 @@ def main(arguments, kind=Quickstart):
     started = time.monotonic()
     quickstart = None
     try:
-        begin(site, detached=not once, require_accept=kind.require_accept)
-        quickstart = kind(site)
+        begin(site, detached=not once)
+        quickstart = Quickstart(site)
         failures = quickstart.play()
         quickstart.keep_certificates()
         if failures == 0:
-            write_template(site, quickstart.ue.fingerprint())
+            write_template(site, quickstart.fingerprint)
     except RuntimeError as problem:
         screen.failed(str(problem))
     finally:
         if quickstart:
-            quickstart.finish()
+            quickstart.parties.stop()
         if once or failures:
             site.stop()
     print()

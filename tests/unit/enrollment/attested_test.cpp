@@ -49,7 +49,10 @@ TEST_F(AttestedEnrolment, AGenuineDeviceWithACodeGetsItsCertificate) {
   EXPECT_EQ(row.life.reset_count, 3);
   auto standing = node.store->ue_certificates().standing(issued.fingerprint().to_x5t());
   EXPECT_EQ(test::run(node.context, std::move(standing)).value()->device, store::DeviceState::active);
-  EXPECT_EQ(reason_of(enrol(device, with)), "enrolment-code-invalid") << "the code is spent";
+  EXPECT_EQ(enrol(device, with).status, 201U) << "a device that did not hear its answer comes again";
+  const TestDevice other(vendor, "SN-2");
+  list(other);
+  EXPECT_EQ(reason_of(enrol(other, with)), "enrolment-code-invalid") << "the code is spent";
 }
 
 TEST_F(AttestedEnrolment, EvidenceIsArchivedSealedAndSerialNumbersAreNowhereElse) {
