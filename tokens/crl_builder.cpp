@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "tokens/crl.hpp"
 #include "tokens/der.hpp"
 #include "tokens/openssl.hpp"
@@ -74,10 +72,11 @@ Result<Bytes> build_crl_tbs(const CrlFields& fields, const Certificate& issuer) 
   if (!done) return invalid("expected an issuer with a subject key identifier, serials and times that can be encoded");
   AVSEAL_TRY(auto tbs, tbs_of(crl.get(), issuer.public_key().algorithm()));
   if (tbs.size() > max_crl_tbs_size) {
-    return errors::make(Category::unavailable, "crl-too-large",
-                        fmt::format("{} revoked certificates make a CRL of more than {} KiB, which the HSM worker does "
-                                    "not sign; shorten the certificates' lifetime",
-                                    fields.entries.size(), max_crl_tbs_size / 1024));
+    return errors::make(
+        Category::unavailable, "crl-too-large",
+        std::to_string(fields.entries.size()) +
+            " revoked certificates make a CRL of more than 120 KiB, which the HSM worker does not sign; "
+            "shorten the certificates' lifetime");
   }
   return tbs;
 }
