@@ -34,9 +34,9 @@ class CurrentHolder {
     const std::lock_guard guard(mutex_);
     return current_;
   }
-  void set(Current current) {
+  void set(std::shared_ptr<const Current> current) {
     const std::lock_guard guard(mutex_);
-    current_ = std::make_shared<const Current>(std::move(current));
+    current_ = std::move(current);
   }
 
  private:

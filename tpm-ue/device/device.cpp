@@ -13,14 +13,15 @@ namespace {
 
 class TpmDevice final : public Device {
  public:
-  TpmDevice(DeviceConfig config, StateDirectory directory, Current current)
+  TpmDevice(DeviceConfig config, StateDirectory directory, StateDirectory::Stamp seen, Current current)
       : config_(std::move(config)),
         directory_(std::move(directory)),
+        seen_(seen),
         current_(std::make_shared<CurrentHolder>(std::move(current))),
         worker_(tpm::Worker::start(config_.tcti, loader(),
                                    {.on_connect = config_.on_connect, .on_times = config_.on_times})) {}
 
-  [[nodiscard]] tokens::PublicKey public_key() const override { return current_->get()->key; }
+  [[nodiscard]] tokens::PublicKey public_key() const override { return current()->key; }
   [[nodiscard]] Bytes key_name() const override { return state().ue_key_name; }
   [[nodiscard]] bool srk_persistent() const override { return state().srk_persistent; }
   [[nodiscard]] std::optional<Enrolled> enrolled() const override { return state().enrolled; }
@@ -57,17 +58,17 @@ class TpmDevice final : public Device {
     std::string kept;
     for (const tokens::Certificate& certificate : chain) kept += certificate.pem();
     AVSEAL_TRY(const Fd lock, directory_.lock());
-    const auto current = current_->get();
-    AVSEAL_CHECK(check_leaf(chain.front(), current->key, now()));
-    AVSEAL_CHECK(directory_.write(files::chain(current->stored->state.generation), as_bytes(kept)));
-    current_->set({current->stored, current->key, chain});
+    const auto before = current();
+    AVSEAL_CHECK(check_leaf(chain.front(), before->key, now()));
+    AVSEAL_CHECK(directory_.write(files::chain(before->stored->state.generation), as_bytes(kept)));
+    current_->set(std::make_shared<const Current>(Current{before->stored, before->key, chain}));
     return chain.front();
   }
 
   [[nodiscard]] std::optional<tokens::Certificate> certificate() const override {
-    const auto current = current_->get();
-    if (current->chain.empty()) return std::nullopt;
-    return current->chain.front();
+    const auto now_current = current();
+    if (now_current->chain.empty()) return std::nullopt;
+    return now_current->chain.front();
   }
 
   Result<std::string> ue_token(const UeTokenRequest& request) override {
@@ -92,15 +93,35 @@ class TpmDevice final : public Device {
   }
 
   Result<void> authenticate_tls(ssl_ctx_st& context) override {
-    const auto current = current_->get();
-    AVSEAL_CHECK(usable_leaf(*current, now()));
-    return use_tls_key(context, current->chain, [this](const tokens::Sha256& digest) { return sign_digest(digest); });
+    const auto now_current = current();
+    AVSEAL_CHECK(usable_leaf(*now_current, now()));
+    return use_tls_key(context, now_current->chain,
+                       [this](const tokens::Sha256& digest) { return sign_digest(digest); });
   }
 
  private:
   [[nodiscard]] UnixSeconds now() const { return to_unix(config_.clock()); }
-  [[nodiscard]] DeviceState state() const { return current_->get()->stored->state; }
-  EnrollmentSite site() { return {directory_, config_.credentials, config_.clock, *current_, *worker_}; }
+  [[nodiscard]] DeviceState state() const { return current()->stored->state; }
+  [[nodiscard]] EnrollmentSite site() const {
+    return {directory_, config_.credentials, config_.clock, current_, *worker_};
+  }
+
+  // What another process made current since is taken over: the certificate before is not good for long any more. A
+  // state that cannot be read is left to whoever writes it next.
+  [[nodiscard]] std::shared_ptr<const Current> current() const {
+    const auto stamp = directory_.stamp(files::state);
+    {
+      const std::lock_guard guard(mutex_);
+      if (stamp == std::exchange(seen_, stamp)) return current_->get();
+    }
+    const auto on_disk = read_key(directory_, config_.credentials);
+    if (on_disk && on_disk->state.ue_key_name != current_->get()->stored->state.ue_key_name &&
+        !take_from_disk(site())) {
+      const std::lock_guard guard(mutex_);
+      seen_ = {};  // once more the next time
+    }
+    return current_->get();
+  }
 
   // Loads what is current then; called on the worker's thread, which may outlive the device.
   tpm::Loader loader() {
@@ -110,10 +131,11 @@ class TpmDevice final : public Device {
   // A key that is rolled between the choice of a certificate and the signature costs a second try.
   template <class Use>
   auto with_current(Use use) -> decltype(use(std::declval<const Current&>())) {
-    const auto current = current_->get();
-    auto result = use(*current);
-    if (result || current_->get() == current) return result;
-    return use(*current_->get());
+    const auto before = current();
+    auto result = use(*before);
+    const auto after = current_->get();
+    if (result || after == before) return result;
+    return use(*after);
   }
 
   static Result<tokens::Certificate> usable_leaf(const Current& current, UnixSeconds now) {
@@ -138,6 +160,8 @@ class TpmDevice final : public Device {
 
   DeviceConfig config_;
   StateDirectory directory_;
+  mutable std::mutex mutex_;
+  mutable StateDirectory::Stamp seen_;  // under mutex_
   std::shared_ptr<CurrentHolder> current_;
   std::unique_ptr<tpm::Worker> worker_;
 };
@@ -161,9 +185,10 @@ Result<InitOutcome> Device::init(const DeviceConfig& config) {
 
 Result<std::unique_ptr<Device>> Device::open(DeviceConfig config) {
   AVSEAL_TRY(StateDirectory directory, StateDirectory::open(config.state));
+  const auto seen = directory.stamp(files::state);
   AVSEAL_TRY(Current current, read_current(directory, config.credentials));
   return std::unique_ptr<Device>(
-      std::make_unique<TpmDevice>(std::move(config), std::move(directory), std::move(current)));
+      std::make_unique<TpmDevice>(std::move(config), std::move(directory), seen, std::move(current)));
 }
 
 }  // namespace avseal::device

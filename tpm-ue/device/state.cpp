@@ -223,6 +223,12 @@ Result<void> StateDirectory::write(std::string_view name, ByteView content) cons
   return {};
 }
 
+StateDirectory::Stamp StateDirectory::stamp(std::string_view name) const {
+  struct stat status {};
+  if (::lstat((path_ / name).c_str(), &status) != 0) return {};
+  return {status.st_ino, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
 void StateDirectory::remove(std::string_view name) const {
   static_cast<void>(::unlink((path_ / name).c_str()));
 }

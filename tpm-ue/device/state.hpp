@@ -75,6 +75,14 @@ class StateDirectory {
   [[nodiscard]] Result<Bytes> read(std::string_view name, std::size_t max) const;
   [[nodiscard]] Result<void> write(std::string_view name, ByteView content) const;
   void remove(std::string_view name) const;  // if it is there
+  // Which writing of a file this is: another one after each write().
+  struct Stamp {
+    std::uint64_t file = 0;
+    std::int64_t seconds = 0;
+    std::int64_t nanoseconds = 0;
+    bool operator==(const Stamp&) const = default;
+  };
+  [[nodiscard]] Stamp stamp(std::string_view name) const;  // of nothing: all zero
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:

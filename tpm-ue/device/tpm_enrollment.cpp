@@ -112,15 +112,6 @@ Result<T> in_tpm(tpm::Worker& worker, Job job) {
   return std::move(**made);
 }
 
-// Makes current what the directory holds. The key before leaves the TPM; the next signature loads the new one.
-Result<void> take_from_disk(const EnrollmentSite& site) {
-  AVSEAL_TRY(Current current, read_current(site.directory, site.credentials));
-  site.current.set(std::move(current));
-  // What fails here fails again, and is said, when the key is used.
-  static_cast<void>(site.worker.run_alone([](tpm::Context&) { return Result<Bytes>(Bytes{}); }));
-  return {};
-}
-
 Result<Leg> first_leg(const Plan& plan, Material& made) {
   ChallengeRequest request;
   request.impu = plan.request.impu.canonical();
@@ -136,6 +127,23 @@ Result<Leg> first_leg(const Plan& plan, Material& made) {
   }
   return Leg{std::string(challenges_path), render(request)};
 }
+
+}  // namespace
+
+Result<void> take_from_disk(const EnrollmentSite& site) {
+  AVSEAL_TRY(Current read, read_current(site.directory, site.credentials));
+  const auto fresh = std::make_shared<const Current>(std::move(read));
+  const auto taken = site.worker.run_alone([current = site.current, fresh](tpm::Context&) {
+    current->set(fresh);
+    return Result<Bytes>(Bytes{});
+  });
+  if (!taken && taken.error().reason == "tpm-queue-full") return taken.error();  // the key before is still loaded
+  // Without a TPM no key is loaded; that it is away is said when the key is used.
+  if (!taken) site.current->set(fresh);
+  return {};
+}
+
+namespace {
 
 class TpmEnrollment final : public Enrollment {
  public:
@@ -194,7 +202,8 @@ class TpmEnrollment final : public Enrollment {
     AVSEAL_CHECK(site_.directory.write(files::chain(generation), as_bytes(issued.chain)));
     AVSEAL_CHECK(site_.directory.write(files::state, as_bytes(render_state(key.state))));
     if (generation > 1) forget(generation - 2);
-    return take_from_disk(site_);
+    static_cast<void>(take_from_disk(site_));  // else whoever asks for the key next does it
+    return {};
   }
 
   [[nodiscard]] Result<StoredKey> new_key(const IssuedCertificate& issued) const {
@@ -234,12 +243,12 @@ class TpmEnrollment final : public Enrollment {
 Result<Fd> lock_state(const EnrollmentSite& site) {
   AVSEAL_TRY(Fd lock, site.directory.lock());
   AVSEAL_TRY(const StoredKey on_disk, read_key(site.directory, site.credentials));
-  if (on_disk.state.ue_key_name != site.current.get()->stored->state.ue_key_name) AVSEAL_CHECK(take_from_disk(site));
+  if (on_disk.state.ue_key_name != site.current->get()->stored->state.ue_key_name) AVSEAL_CHECK(take_from_disk(site));
   return lock;
 }
 
 Result<std::unique_ptr<Enrollment>> begin(const EnrollmentSite& site, Fd lock, std::shared_ptr<Plan> plan) {
-  plan->state = site.current.get()->stored->state;
+  plan->state = site.current->get()->stored->state;
   AVSEAL_TRY(plan->auth, new_auth(site.credentials));
   AVSEAL_TRY(Material material,
              in_tpm<Material>(site.worker, [plan](tpm::Context& context) { return make_material(context, *plan); }));
@@ -254,7 +263,7 @@ Result<std::unique_ptr<Enrollment>> begin(const EnrollmentSite& site, Fd lock, s
 Result<std::unique_ptr<Enrollment>> begin_enrollment(const EnrollmentSite& site, EnrollmentRequest request) {
   AVSEAL_TRY(Fd lock, lock_state(site));
   const auto plan = std::make_shared<Plan>(Plan{.request = std::move(request)});
-  const std::optional<Enrolled> before = site.current.get()->stored->state.enrolled;
+  const std::optional<Enrolled> before = site.current->get()->stored->state.enrolled;
   plan->ek = plan->request.ek;
   if (!plan->ek && before) plan->ek = tpm::ek_type_of(before->ek);
   plan->ak_unique = tokens::random_bytes(32);
@@ -263,7 +272,7 @@ Result<std::unique_ptr<Enrollment>> begin_enrollment(const EnrollmentSite& site,
 
 Result<std::unique_ptr<Enrollment>> begin_renewal(const EnrollmentSite& site) {
   AVSEAL_TRY(Fd lock, lock_state(site));
-  const std::optional<Enrolled> before = site.current.get()->stored->state.enrolled;
+  const std::optional<Enrolled> before = site.current->get()->stored->state.enrolled;
   if (!before) return errors::not_enrolled();
   AVSEAL_TRY(const tokens::Impu impu, tokens::Impu::parse(before->impu));
   const auto plan = std::make_shared<Plan>(Plan{.request = {.impu = impu, .server = before->server}});
@@ -273,7 +282,7 @@ Result<std::unique_ptr<Enrollment>> begin_renewal(const EnrollmentSite& site) {
 }
 
 Result<void> test_attestation(const EnrollmentSite& site) {
-  const auto current = site.current.get();
+  const auto current = site.current->get();
   if (!current->stored->state.enrolled) return errors::not_enrolled();
   AVSEAL_CHECK(in_tpm<tpm::Attestation>(site.worker, [current](tpm::Context& context) -> Result<tpm::Attestation> {
     const StoredKey& stored = *current->stored;

@@ -12,7 +12,7 @@ struct EnrollmentSite {
   const StateDirectory& directory;
   const std::filesystem::path& credentials;
   const Clock& clock;
-  CurrentHolder& current;
+  std::shared_ptr<CurrentHolder> current;
   tpm::Worker& worker;
 };
 
@@ -21,6 +21,10 @@ struct EnrollmentSite {
 // "tpm-ek-mismatch", "tpm-ak-mismatch", others of the TPM.
 Result<std::unique_ptr<Enrollment>> begin_enrollment(const EnrollmentSite& site, EnrollmentRequest request);
 Result<std::unique_ptr<Enrollment>> begin_renewal(const EnrollmentSite& site);
+
+// Makes current what the directory holds, which another process may have changed. The key before leaves the TPM in the
+// same step; the next signature loads the new one.
+Result<void> take_from_disk(const EnrollmentSite& site);
 
 // Certifies the current UE key by the attestation key of the last enrollment.
 Result<void> test_attestation(const EnrollmentSite& site);

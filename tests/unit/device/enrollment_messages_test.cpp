@@ -51,15 +51,13 @@ class BadChallengeTest : public ::testing::TestWithParam<Edit> {};
 TEST_P(BadChallengeTest, IsRefused) {
   EXPECT_FALSE(parse_challenge(edited(challenge_text(), GetParam())));
 }
-INSTANTIATE_TEST_SUITE_P(Edits, BadChallengeTest,
-                         ::testing::Values(Edit{"\"id\"", "\"iD\""}, Edit{id, id + "AA"}, Edit{id, "../../x"},
-                                           Edit{nonce, nonce.substr(4)}, Edit{nonce, nonce + "="},
-                                           Edit{"[7,0]", "[7,7]"}, Edit{"[7,0]", "[]"}, Edit{"[7,0]", "[24]"},
-                                           Edit{"[7,0]", "[-1]"}, Edit{"[7,0]", "[\"7\"]"}, Edit{"[7,0]", "7"},
-                                           Edit{"\"AQI\"", "\"AQI=\""}, Edit{"\"AQI\"", "\"AQJ\""},
-                                           Edit{"\"secret\"", "\"secrets\""}, Edit{"1763930060", "1.5"},
-                                           Edit{"{\"credential\"", "{\"more\":1,\"credential\""},
-                                           Edit{"\"https://op.example\"", "1"}));
+INSTANTIATE_TEST_SUITE_P(
+    Edits, BadChallengeTest,
+    ::testing::Values(Edit{"\"id\"", "\"iD\""}, Edit{id, id + "AA"}, Edit{id, "../../x"}, Edit{nonce, nonce.substr(4)},
+                      Edit{nonce, nonce + "="}, Edit{"[7,0]", "[7,7]"}, Edit{"[7,0]", "[]"}, Edit{"[7,0]", "[24]"},
+                      Edit{"[7,0]", "[-1]"}, Edit{"[7,0]", "[\"7\"]"}, Edit{"[7,0]", "7"}, Edit{"\"AQI\"", "\"AQI=\""},
+                      Edit{"\"AQI\"", "\"AQJ\""}, Edit{"\"secret\"", "\"secrets\""}, Edit{"1763930060", "1.5"},
+                      Edit{"{\"credential\"", "{\"more\":1,\"credential\""}, Edit{"\"https://op.example\"", "1"}));
 
 class BadIssuedTest : public ::testing::TestWithParam<Edit> {};
 TEST_P(BadIssuedTest, IsRefused) {
