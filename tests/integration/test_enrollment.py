@@ -369,6 +369,20 @@ def refusal_of_renewal(phone):
     return re.findall(r"\[([a-z-]+)\]$", done.stderr.strip())[0]
 
 
+def test_a_cleared_tpm_is_the_same_device_after_a_look(site, phones):
+    phone = phones("cleared")
+    phone.ue.enroll()
+    before = device_of(phone)
+    subprocess.run(["tpm2_clear", "-Q"], check=True, env={**os.environ, "TPM2TOOLS_TCTI": phone.ue.tcti})
+    lost = phone.ue.run("renew", check=False)
+    assert lost.returncode == 1 and "[tpm-srk-mismatch]" in lost.stderr and "cleared or replaced" in lost.stderr
+    phone.ue.state.rename(phone.ue.state.with_suffix(".lost"))
+    phone.refused("device-rolled-back")  # TPM2_Clear sets the counters back, as those of a copy are
+    device_command(site, "approve", before, "--reason", "cleared at the bench")
+    phone.ue.enroll()
+    assert device_of(phone) == before and phone.ue.token()
+
+
 def test_nothing_personal_outside_the_archive(site, phones):
     phone = phones("private-serial-7")
     phone.ue.enroll()

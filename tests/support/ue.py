@@ -21,7 +21,7 @@ class Swtpm:
     def __init__(self, directory):
         self.directory = directory
         self.socket = os.path.join(directory, "s")
-        os.mkdir(os.path.join(directory, "state"))
+        os.makedirs(os.path.join(directory, "state"), exist_ok=True)
         self.process = None
         self.start()
 
