@@ -12,8 +12,7 @@ from support.software_ue import SoftwareUe
 @pytest.fixture(scope="module")
 def site(stopped_site):
     """Nothing is granted before UE-B accepted."""
-    path = stopped_site.directory / "avseald.toml"
-    path.write_text(path.read_text().replace("[authorization]\n", "[authorization]\nrequire_accept = true\n"))
+    stopped_site.require_accept()
     stopped_site.start()
     yield stopped_site
     assert stopped_site.stop() == 0

@@ -17,10 +17,10 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def start(arguments, log, environment=None, detached=False):
-    """Starts a process whose output goes to the file `log`. A detached one outlives us, others end with us."""
+def start(arguments, log, environment=None, detached=False, directory=None):
+    """Starts a process, in `directory`, whose output goes to the file `log`. A detached one outlives us, others end with us."""
     with open(log, "ab") as out:
-        return subprocess.Popen(list(map(str, arguments)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+        return subprocess.Popen(list(map(str, arguments)), stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=directory,
                                 env={**os.environ, **(environment or {})}, start_new_session=detached,
                                 preexec_fn=None if detached else _die_with_parent)
 

@@ -22,6 +22,8 @@ def check(condition, expectation, found):
 
 
 class Quickstart:
+    require_accept = False  # of the site: whether nothing is granted before UE-B accepted
+
     def __init__(self, site):
         self.site = site
         self.parties = Parties(site)
@@ -31,11 +33,14 @@ class Quickstart:
     def artifact(self, name, text):
         (self.site.artifacts / name).write_text(text if text.endswith("\n") else text + "\n")
 
+    def steps(self):
+        return (self.enroll, self.offer, self.sign, self.verify, self.hand_over, self.grant, self.fetch, self.render)
+
     def play(self):
         """Plays the call; gives how many steps failed."""
-        steps = (self.enroll, self.offer, self.sign, self.verify, self.hand_over, self.grant, self.fetch, self.render)
+        steps = self.steps()
         for number, step in enumerate(steps):
-            letter, text = "abcdefgh"[number], step.__doc__
+            letter, text = "abcdefghijk"[number], step.__doc__
             screen.step(letter, text)
             try:
                 screen.passed(step())
@@ -109,6 +114,9 @@ class Quickstart:
         self.expect_steps("UE token")
         return f"for {demo_site.XR_AS_ID} only, two minutes, on a connection whose certificate is the UE certificate"
 
+    def finish(self):
+        self.parties.stop()
+
     def expect_steps(self, *names):
         """Each named step of the XR AS's verdict passed."""
         for step in self.outcome["steps"]:
@@ -140,7 +148,7 @@ class Quickstart:
             shutil.copy(self.site.pki.pem(name), self.site.artifacts / f"{name}.pem")
 
 
-def begin(site, detached):
+def begin(site, detached, require_accept=False):
     if site.exists():
         screen.heading(f"site: using {site.directory}")
         site.stop_detached()
@@ -150,6 +158,8 @@ def begin(site, detached):
         screen.heading(f"site: making {site.directory}")
         shutil.rmtree(site.directory, ignore_errors=True)
         site.make(screen.progress)
+    if require_accept:
+        site.require_accept()
     screen.heading("starting swtpm, avseal-tokend workers and avseald")
     site.start(detached)
     screen.progress(f"listening on {site.url}")
@@ -174,7 +184,7 @@ def write_template(site, fingerprint):
     (site.directory / "signing-request.json").write_text(text + "\n")
 
 
-def main(arguments):
+def main(arguments, kind=Quickstart):
     site = demo_site.Site(ROOT / "run", ROOT / "build" / "release", faults=arguments == ["--faults"])
     if arguments == ["stop"]:
         found = site.stop_detached()
@@ -185,17 +195,17 @@ def main(arguments):
     started = time.monotonic()
     quickstart = None
     try:
-        begin(site, detached=not once)
-        quickstart = Quickstart(site)
+        begin(site, detached=not once, require_accept=kind.require_accept)
+        quickstart = kind(site)
         failures = quickstart.play()
         quickstart.keep_certificates()
         if failures == 0:
-            write_template(site, quickstart.fingerprint)
+            write_template(site, quickstart.ue.fingerprint())
     except RuntimeError as problem:
         screen.failed(str(problem))
     finally:
         if quickstart:
-            quickstart.parties.stop()
+            quickstart.finish()
         if once or failures:
             site.stop()
     print()

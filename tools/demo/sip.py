@@ -59,7 +59,7 @@ class AvatarAs:
 
     def events(self):
         """What it logged of avatars, in order."""
-        return re.findall(r"event=(\S+) ", self.log.read_text(errors="replace"))
+        return re.findall(r"event=(avatar-\S+) ", self.log.read_text(errors="replace"))
 
 
 def sdp(avatar="", fingerprints=(), channel_port=52718, extra=()):
@@ -127,10 +127,10 @@ def asserted(caller=demo_site.ALICE):
 class UserAgent:
     """SIPp running one scenario; its messages are read from its log."""
 
-    def __init__(self, directory, name, steps, remote=None, port=None, calls=1, transport="u1", options=()):
+    def __init__(self, directory, name, steps, remote=None, port=None, calls=1, transport="u1", options=(), trace=True):
         self.port = port or processes.free_port()
         self.name, self.remote, self.calls = name, remote, calls
-        self.transport, self.options = transport, options
+        self.transport, self.options, self.trace = transport, options, trace
         self.directory = pathlib.Path(directory)
         self.file = self.directory / f"{name}.xml"
         self.messages = self.directory / f"{name}.messages"
@@ -140,9 +140,9 @@ class UserAgent:
 
     def start(self):
         arguments = ["sipp", "-sf", self.file, "-i", "127.0.0.1", "-p", self.port, "-m", self.calls, "-t", self.transport, "-nostdin",
-                     "-trace_msg", "-message_file", self.messages, "-message_overwrite", "false", "-trace_err", "-error_file", self.log.with_suffix(".err"),
+                     *(("-trace_msg", "-message_file", self.messages, "-message_overwrite", "false") if self.trace else ()), "-trace_err", "-error_file", self.log.with_suffix(".err"),
                      "-key", "fold", "\r\n \t", "-timeout", "100", "-timeout_error", *self.options]
-        self.process = processes.start([*arguments, f"127.0.0.1:{self.remote or 9}"], self.log)
+        self.process = processes.start([*arguments, f"127.0.0.1:{self.remote or 9}"], self.log, directory=self.directory)
         return self
 
     def finish(self):

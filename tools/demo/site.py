@@ -201,6 +201,13 @@ class Site:
             x5u_internal_hosts=toml_list([f"localhost:{self.port}", *self.x5u_internal_hosts])))
         (d / "policy.toml").write_text(POLICY.format(application=APPLICATION))
 
+    def require_accept(self):
+        """Nothing is granted before the IMS AS told that UE-B accepted."""
+        path, section = self.directory / "avseald.toml", "[authorization]\n"
+        text = path.read_text()
+        if "require_accept" not in text:
+            path.write_text(text.replace(section, section + "require_accept = true\n"))
+
     def variables(self):
         """What site.env holds."""
         values = {"AVSEAL_URL": self.url, "AVSEAL_CACERT": self.pki.pem("tls-ca")}
