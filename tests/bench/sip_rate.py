@@ -15,7 +15,6 @@ import time
 
 from demo import call, sip, site as demo_site
 from support import sip as line
-from support.software_ue import SoftwareUe
 
 
 def caller_steps(headers, body):
@@ -72,7 +71,7 @@ def main():
         site.make()
         site.start()
         call.subscribe(site)
-        fingerprint = SoftwareUe(site).fingerprint()
+        fingerprint = line.CALLEE_PRINT
         with line.network(site, {"node_timeout": 1, "signature_wait_ms": 1500}, {"node_timeout": 1, "signature_wait_ms": 1500}) as both:
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, net.unix.max_dgram_qlen {pathlib.Path('/proc/sys/net/unix/max_dgram_qlen').read_text().strip()}")
             print("offered  calls  calls/s  failed no avatar plain p50 plain p99 avatar p50 avatar p99  added p50")

@@ -4,7 +4,7 @@ import datetime
 import re
 
 COLUMNS = ("UE-A", "AS A", "avseald", "AS B", "UE-B")
-WIDTH = 24
+WIDTH = 30
 
 
 def of_agent(agent, own, peer):
@@ -21,14 +21,14 @@ def what(first, rest):
         name = first.removeprefix("SIP/2.0 ")
         return name + (" (avatar rejected)" if re.search("^m=application 0 ", rest, re.M) else "")
     marks = [mark for mark, pattern in (("Identity", r"^Identity:"), ("avatar", r"^a=avatar:")) if re.search(pattern, rest, re.M)]
-    return first.split()[0] + (f" ({', '.join(marks)})" if marks else "")
+    return " ".join([first.split()[0], *marks])
 
 
 def of_as(server, own, forward, back):
     """What an AS asked avseald, and what it forwarded to the other AS."""
     text = server.log.read_text(errors="replace")
     for at, path, code in re.findall(r"event=asked time=(\S+) path=(\S+) node=\d code=(\d+)", text):
-        name = "/".join(path.split("/")[1:4:2]) if path.startswith("/stir") else "calls"
+        name = path.rsplit("/", 1)[1] if path.startswith("/stir/") else "calls"
         yield float(at), own, "avseald", f"{name} {code}"
     for at, message in re.findall(r'event=sip time=(\S+) forwards="([^"]*)"', text):
         to = back if message[0].isdigit() else forward

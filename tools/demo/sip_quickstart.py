@@ -87,9 +87,9 @@ class SipQuickstart(quickstart.Quickstart):
     def hang_up(self):
         """UE-A hangs up: the originating AS tells avseald that the call ended, and nothing more is granted for it"""
         self.end_of(self.caller, self.callee)
+        self.refused("call-ended")
         for text in ladder.draw(ladder.events(self.caller, self.originating, self.terminating, self.callee)):
             print("   " + text)
-        self.refused("call-ended")
         return "a new UE token for the same Identity header gets call-ended"
 
     def reject(self):
