@@ -164,7 +164,7 @@ def test_policy_and_log_level_are_taken(site, alice, file):
     ('level = "info"', 'level = "loud"', "configuration-invalid", "level"),
     ("threads = 2", "threads = 3", "configuration-needs-restart", "server.threads"),
     ('address = "127.0.0.1"', 'address = "127.0.0.2"', "configuration-needs-restart", "server.address"),
-    ("[enrollment]\ncertificate_lifetime_days = 30\n", "", "configuration-needs-restart", "enrollment.certificate_lifetime_days"),
+    ("certificate_lifetime_days = 30\n", "certificate_lifetime_days = 29\n", "configuration-needs-restart", "enrollment.certificate_lifetime_days"),
     ('pki/avatar-id.pem"', 'pki/access-token.pem"', "key-configuration", "same public key"),
     ('san_dns = "feeder.a.example"', 'san_dns = "feeder-b.a.example"', "client-entry-invalid", "feeder-b"),
     ('name = "avatar-id"', 'name = "avatar-di"', "hsm-unavailable", "avatar-di"),
