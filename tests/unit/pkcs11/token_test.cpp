@@ -77,9 +77,9 @@ TEST_F(TokenTest, AWrongPinIsTriedOnceAndThenNobodyTries) {
 }
 
 TEST_F(TokenTest, OffersOnlyWhatTheTokenHas) {
-  EXPECT_TRUE(token->offers(CKM_ECDSA, CKF_SIGN));
-  EXPECT_FALSE(token->offers(CKM_ECDSA, CKF_ENCRYPT));
-  EXPECT_FALSE(token->offers(CKM_VENDOR_DEFINED | 1, CKF_SIGN));
+  EXPECT_TRUE(*token->offers(CKM_ECDSA, CKF_SIGN));
+  EXPECT_FALSE(*token->offers(CKM_ECDSA, CKF_ENCRYPT));
+  EXPECT_FALSE(*token->offers(CKM_VENDOR_DEFINED | 1, CKF_SIGN));
 }
 
 TEST_F(TokenTest, AnInvalidHandleIsALostSession) {
