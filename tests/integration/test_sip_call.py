@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from demo import call, sip, site as demo_site
+from demo import call, processes, sip, site as demo_site
 from support import sip as line
 from support.software_ue import SoftwareUe
 
@@ -63,6 +63,21 @@ def test_call(site, alice, network, directory):
     assert callee.finish() == 0, callee.failure()
     assert line.until(lambda: refused_as(site, alice, identity, "call-ended")), token(site, alice, identity).text
     assert "a=avatar" not in sip.body(caller.received("SIP/2.0 200")[0])
+
+
+def test_end_of_a_call_while_the_service_is_away(site, alice, network, directory):
+    """The state is kept by the AS and told when avseald is back."""
+    caller = sip.UserAgent(directory, "caller", [line.offer(alice.fingerprint()), *line.talk(4000)], network.originating.port)
+    callee = sip.UserAgent(directory, "callee", line.accept(), port=network.callee_port)
+    callee.start()
+    caller.start()
+    assert line.until(lambda: callee.received("ACK")), network.logs()
+    identity = identity_of(callee.received("INVITE")[0])
+    assert line.until(lambda: token(site, alice, identity).status == 200)
+    assert processes.stop(site.running.pop("avseald")) == 0
+    assert caller.finish() == 0 and callee.finish() == 0, caller.failure() + callee.failure()
+    site.start_service()
+    assert line.until(lambda: refused_as(site, alice, identity, "call-ended")), network.logs()
 
 
 def test_callee_rejects_the_avatar_alone(site, alice, network, directory):
