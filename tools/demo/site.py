@@ -26,6 +26,7 @@ XR_AS_2_ID = "xr-as-2.a.example"
 AEF_ID = "aef-dac-1"
 ORIGIN = "a.example/demo"
 SERIAL = "SN-0001"  # of the UE
+FORM = "2\n"  # of a site's directory; one of another form is made anew
 
 
 def token_uri(label):
@@ -78,8 +79,9 @@ class Site:
         return path.read_text()
 
     def exists(self):
-        """Whether it is made, with the tokens asked for."""
-        return (self.directory / "complete").exists() and all(self.worker_config(token).exists() for token in self.tokens)
+        """Whether it is made, in this program's form and with the tokens asked for."""
+        complete = self.directory / "complete"
+        return complete.exists() and complete.read_text() == FORM and all(self.worker_config(token).exists() for token in self.tokens)
 
     # --- making it ---
 
@@ -98,7 +100,7 @@ class Site:
         self.attestation.write_manifest(tpm.manifest_entries(self.tpm, SERIAL))
         self.write_configuration()
         self.write_environment()
-        (self.directory / "complete").touch()
+        (self.directory / "complete").write_text(FORM)
 
     def secret(self, name):
         """A file of mode 0600 with a random secret."""
