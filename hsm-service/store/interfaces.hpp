@@ -92,7 +92,7 @@ class Manifests {
  public:
   virtual ~Manifests() = default;
   // Adds and replaces devices of the maker. "document-rolled-back" (conflict) unless the version is above all earlier
-  // ones of the maker, "manifest-other-maker" (conflict) for a device of another one.
+  // ones of the maker, or it is the last one again; "manifest-other-maker" (conflict) for a device of another maker.
   virtual Async<void> import(Manifest manifest, std::vector<ManifestDevice> devices) = 0;
   virtual Async<std::vector<Manifest>> all() = 0;  // the newest of each maker
   virtual Async<std::optional<ManifestDevice>> find(std::string id) = 0;

@@ -68,9 +68,12 @@ Result<void> SqliteManifests::write(Connection& c, const Manifest& manifest,
                                     const std::vector<ManifestDevice>& devices) const {
   AVSEAL_TRY(const auto known, read(c));
   for (const auto& earlier : known) {
-    if (earlier.maker == manifest.maker && earlier.version >= manifest.version) {
+    if (earlier.maker != manifest.maker || earlier.version < manifest.version) continue;
+    const bool same = earlier.version == manifest.version && earlier.digest == manifest.digest;
+    if (!same) {
       return errors::document_rolled_back("the manifest of " + manifest.maker, earlier.version, manifest.version);
     }
+    return {};
   }
   for (const auto& row : devices) {
     AVSEAL_TRY(const auto earlier, device(c, row.id));

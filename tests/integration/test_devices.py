@@ -89,6 +89,8 @@ def test_the_simple_form_is_an_exception(site):
 
 def test_manifests_rise(site):
     assert "version 1" in call.import_manifest(site).stdout
+    assert "version 1" in call.import_manifest(site).stdout, "handed in again"
+    site.attestation.write_manifest([("0" * 64, "SN-9", "XR-UE-1", "2026-11")])
     done = device(site, "import-manifest", site.attestation.directory / "manifest.csv", check=False)
     assert done.returncode == 1 and "[document-rolled-back]" in done.stderr, done.stderr
     manifests = json.loads(device(site, "manifests", "--json").stdout)["manifests"]

@@ -149,9 +149,9 @@ class Quickstart:
 
 
 def begin(site, detached, require_accept=False):
+    site.stop_detached()
     if site.exists():
         screen.heading(f"site: using {site.directory}")
-        site.stop_detached()
         for token in site.tokens:
             site.write_worker_configuration(token)
     else:

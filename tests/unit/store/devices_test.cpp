@@ -203,7 +203,8 @@ TEST_F(DevicesTest, ManifestsRiseAndKeepToTheirMaker) {
   auto& manifests = store->manifests();
   const ManifestDevice one{"e1", "5e", "acme", "phone", "b1"};
   ASSERT_TRUE(run(manifests.import({"acme", 2, "digest", 1, *now, "operator-1"}, {one})));
-  EXPECT_EQ(run(manifests.import({"acme", 2, "digest", 1, *now, "operator-1"}, {one})).error().reason,
+  EXPECT_TRUE(run(manifests.import({"acme", 2, "digest", 1, *now, "operator-1"}, {one}))) << "handed in again";
+  EXPECT_EQ(run(manifests.import({"acme", 2, "other", 1, *now, "operator-1"}, {one})).error().reason,
             "document-rolled-back");
   EXPECT_EQ(run(manifests.import({"other", 1, "digest", 1, *now, "operator-1"}, {{"e1", "5e", "other", "p", "b"}}))
                 .error()
