@@ -64,6 +64,11 @@ def clients(site):
     return {name: curl.client_of(site, name) for name in demo_site.CLIENTS} | {"nobody": curl.nobody(site)}
 
 
+def manifest_of(site):
+    file = site.attestation.directory / "manifest.csv"
+    return {"document": file.read_text(), "signature": jose.b64url(pathlib.Path(f"{file}.sig").read_bytes())}
+
+
 def check_devices(site, clients):
     """What needs a TPM is called with one that proves nothing."""
     operator, nobody = clients["operator"], clients["nobody"]
@@ -74,11 +79,11 @@ def check_devices(site, clients):
     check(nobody, "POST", *challenges, 403, json_body=renewal)
     check(nobody, "POST", "/enrollment/v1/challenges/{id}/certificate", f"/enrollment/v1/challenges/{'A' * 22}/certificate", 404, json_body={"csr": "AA"})
     check(nobody, "GET", "/enrollment/v1/crl", "/enrollment/v1/crl", 200)
-    manifest = (site.attestation.directory / "manifest.csv").read_text()
-    signature = jose.b64url((site.attestation.directory / "manifest.csv.sig").read_bytes())
     manifests = ("/enrollment/v1/manifests", "/enrollment/v1/manifests")
-    check(operator, "POST", *manifests, 201, json_body={"document": manifest, "signature": signature})
-    check(operator, "POST", *manifests, 409, json_body={"document": manifest, "signature": signature})
+    check(operator, "POST", *manifests, 201, json_body=manifest_of(site))
+    check(operator, "POST", *manifests, 201, json_body=manifest_of(site))
+    site.attestation.write_manifest([("0" * 64, "SN-9", "XR-UE-1", "2026-11")])
+    check(operator, "POST", *manifests, 409, json_body=manifest_of(site))
     check(operator, "GET", *manifests, 200)
     check(operator, "GET", "/enrollment/v1/devices", "/enrollment/v1/devices?state=active&limit=5", 200)
     device = f"/enrollment/v1/devices/{'0' * 64}"
