@@ -291,7 +291,7 @@ TEST_F(KeyringTest, FullQueueIsBusyAtOnce) {
   const auto failed = [&] {
     return std::count_if(signatures.begin(), signatures.end(), [](auto& s) { return s.result.has_value(); });
   };
-  run_until([&] { return failed() == 1; });
+  run_until([&] { return failed() == 1 && worker.seen >= 2; });
   EXPECT_EQ(worker.seen, 2U);
   worker.on_request = [](FakeWorker& self, const tokend::Request& request) { self.answer(request); };
   worker.answer_kept();
