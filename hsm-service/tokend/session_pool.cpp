@@ -93,8 +93,14 @@ void SessionPool::publish(std::vector<Done>& done) {
   wake_();
 }
 
-bool SessionPool::wait_for_job(std::optional<Job>& job, bool& more, Clock::time_point until) {
+bool SessionPool::wait_for_job(std::optional<Job>& job, bool& more, Clock::time_point until, std::vector<Done>& done) {
   std::unique_lock lock(queue_mutex_);
+  // Others may have taken the jobs that replies were kept back for.
+  if (queue_.empty() && !done.empty()) {
+    lock.unlock();
+    publish(done);
+    lock.lock();
+  }
   queue_changed_.wait_until(lock, until, [this] { return stop_ || !queue_.empty(); });
   if (stop_) return false;
   if (queue_.empty()) return true;
@@ -125,7 +131,7 @@ void SessionPool::run(SessionThread& thread) {
     std::optional<Job> job;
     bool more = false;
     const auto idle = keepalive.count() == 0 ? std::chrono::hours(24) : jittered(keepalive, random);
-    if (!wait_for_job(job, more, Clock::now() + idle)) return;
+    if (!wait_for_job(job, more, Clock::now() + idle, done)) return;
     if (!job) {
       if (keepalive.count() != 0) thread.keep_alive();
       continue;

@@ -34,8 +34,9 @@ class SessionPool {
   using Clock = std::chrono::steady_clock;
 
   void run(SessionThread& thread);
-  bool wait_for_job(std::optional<Job>& job, bool& more, Clock::time_point until);  // false: stop
-  bool wait_as_spare(SessionThread& thread, Clock::time_point until);               // false: stop
+  bool wait_for_job(std::optional<Job>& job, bool& more, Clock::time_point until,
+                    std::vector<Done>& done);                          // false: stop
+  bool wait_as_spare(SessionThread& thread, Clock::time_point until);  // false: stop
   Result<void> claim(const Job& job) const;
   Reply execute(SessionThread& thread, const Job& job);
   void publish(std::vector<Done>& done);
