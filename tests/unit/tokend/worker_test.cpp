@@ -137,6 +137,25 @@ TEST_F(WorkerTest, WrapsAndUnwrapsDataKeys) {
   EXPECT_EQ(client.ask(FrameType::unwrap, "dac-kek", *wrapped, as_bytes("avatar 2")).error().reason, "wrapped-invalid");
 }
 
+// Several sessions share few requests, as short as those that no HSM sees: no answer waits for a further request.
+TEST_F(WorkerTest, AnswersWithoutAFurtherRequest) {
+  const auto worker = start(write_config("pin_file = \"pin\"\nsessions = 4\n"));
+  ASSERT_TRUE(worker->ready()) << worker->log();
+  Client client = connect();
+  for (std::uint64_t round = 0; round < 3000; ++round) {
+    Bytes frames;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      ASSERT_TRUE(append_request(frames, FrameType::unwrap, 4 * round + i, "dac-kek", as_bytes("of no form")));
+    }
+    ASSERT_TRUE(client.send(frames));
+    for (int i = 0; i < 4; ++i) {
+      const auto reply = client.reply();
+      ASSERT_TRUE(reply) << "round " << round;
+      ASSERT_EQ(reply->value.error().reason, "wrapped-invalid");
+    }
+  }
+}
+
 TEST_F(WorkerTest, AnswersPipelinedRequestsByTheirIds) {
   const auto worker = start(write_config("pin_file = \"pin\"\nsessions = 3\n"));
   ASSERT_TRUE(worker->ready()) << worker->log();
