@@ -159,6 +159,12 @@ def test_challenge_that_ran_out_is_asked_for_again(device, server):
     assert len(server.requests) == 4 and server.requests[2][1]["code"] == server.code
 
 
+def test_code_is_no_argument(device, server):
+    done = device.run("enroll", *device.arguments(code=server.code))
+    assert done.returncode == 2 and "standard input" in done.stderr and server.code not in done.stderr
+    assert server.requests == []
+
+
 def test_lost_answer_that_spent_the_code(device, server):
     def lose(path, body):
         server.answer(path, body)

@@ -131,10 +131,13 @@ void add_enrollment(CLI::App& app, const std::shared_ptr<Options>& options, int&
       .add_option("--cacert", first->place.anchors, "the only CAs of its certificate that are believed (PEM)")
       ->required()
       ->check(CLI::ExistingFile);
-  enroll_command.add_option(
-      "--code", first->code,
-      "the operator's code for this IMPU; - reads it from standard input, where nobody else sees it. "
-      "Not needed where this device is bound to the IMPU already");
+  enroll_command
+      .add_option("--code", first->code,
+                  "-: the operator's code for this IMPU is a line of standard input, where nobody else sees it. "
+                  "Not needed where this device is bound to the IMPU already")
+      ->check([](const std::string& text) {
+        return text == "-" ? std::string() : "expected -, and the code on standard input: all users see arguments";
+      });
   enroll_command.add_option("--serial", first->serial, "the device's serial number, if its maker's manifest has it");
   enroll_command.add_option("--ek", first->ek, "endorsement key to use, where the TPM has certificates of several")
       ->check(CLI::IsMember({"p-256", "rsa-2048", "p-384"}));
