@@ -37,6 +37,11 @@ Result<EndorsementKey> read_rsa(ssl::Pkey key) {
   }
   const ssl::BigNum exponent(raw);
   if (BN_is_word(exponent.get(), RSA_F4) != 1) return unsupported("another exponent");
+  BIGNUM* raw_modulus = nullptr;
+  if (EVP_PKEY_get_bn_param(key.get(), OSSL_PKEY_PARAM_RSA_N, &raw_modulus) != 1) return unsupported("no modulus");
+  const ssl::BigNum modulus(raw_modulus);
+  // No product of two large primes is even, and nothing can be encrypted to such a key.
+  if (BN_is_odd(modulus.get()) != 1) return unsupported("an even modulus");
   return EndorsementKey{EkType::rsa2048, std::shared_ptr<EVP_PKEY>(key.release(), EVP_PKEY_free)};
 }
 

@@ -1,5 +1,8 @@
 #include "attestation/ek_certificate.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -47,6 +50,17 @@ TEST_F(EkCertificateTest, VendorIsInUpperCaseEvenIfItsCertificatesAreNot) {
   fields.alternative_name[0].second = "id:53544d20";
   const auto ek = EkCertificate::read(der_of(root_.issue(make_key("rsa-2048").get(), fields).get()));
   EXPECT_EQ(ek.value().tpm().vendor, st);
+}
+
+TEST_F(EkCertificateTest, AnEvenModulusIsNoKey) {
+  Bytes der = der_of(root_.issue(make_key("rsa-2048").get(), {}).get());
+  constexpr std::array<std::uint8_t, 5> exponent{0x02, 0x03, 0x01, 0x00, 0x01};  // it follows the modulus
+  const auto at = std::search(der.begin(), der.end(), exponent.begin(), exponent.end());
+  ASSERT_NE(at, der.end());
+  *(at - 1) ^= 1U;
+  const auto read = EkCertificate::read(der);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().reason, "ek-key-unsupported");
 }
 
 TEST_F(EkCertificateTest, NothingButOneCertificateIsRead) {
