@@ -52,6 +52,7 @@ class VerifierKey {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::uint32_t key_id() const { return key_id_; }
   [[nodiscard]] KeyType type() const { return type_; }
+  [[nodiscard]] const Bytes& material() const { return material_; }  // the public key alone
   [[nodiscard]] std::string text() const;
 
   // A signature of this key over a note's text; gives its time for a cosignature, else 0. Reason

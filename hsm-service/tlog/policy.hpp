@@ -6,8 +6,8 @@
 //   quorum <name|none>
 #pragma once
 
-#include <map>
 #include <optional>
+#include <set>
 
 #include "tlog/note.hpp"
 
