@@ -78,6 +78,28 @@ bool verifies(const SigningKey& key, ByteView input, ByteView signature, prometh
   return good;
 }
 
+// Who hears of the uses of keys that one request makes: its slot, or for a checkpoint, which has none, a list.
+class UseSink {
+ public:
+  using Record = void (*)(ledger::Slot&, ledger::KeyUse);
+  UseSink(ledger::Slot& slot, Record record) : slot_(&slot), record_(record) {}
+  explicit UseSink(std::vector<ledger::KeyUse>& list) : list_(&list) {}
+
+  [[nodiscard]] bool is_slot() const { return slot_ != nullptr; }
+  void add(ledger::KeyUse use) {
+    if (slot_ != nullptr) {
+      record_(*slot_, std::move(use));
+    } else {
+      list_->push_back(std::move(use));
+    }
+  }
+
+ private:
+  ledger::Slot* slot_ = nullptr;
+  Record record_ = nullptr;
+  std::vector<ledger::KeyUse>* list_ = nullptr;
+};
+
 asio::awaitable<Result<void>> connect(SetupPtr setup, std::chrono::milliseconds limit) {
   setup->pool->start();
   auto usable = co_await Pool::wait_until_usable(setup->pool, std::chrono::steady_clock::now() + limit);
@@ -122,10 +144,12 @@ class PooledKeyring final : public Keyring {
 
   asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const SigningKey& key, ByteView input, Deadline deadline,
                                       Priority priority) override {
-    return sign_for(setups_->of(key), &slot, key, input, deadline, priority);
+    return sign_for(setups_->of(key), UseSink(slot, &Keyring::record), key, input, deadline, priority);
   }
-  asio::awaitable<Result<Bytes>> sign_checkpoint(ledger::CheckpointPermit permit, std::string_view note_text,
-                                                 Deadline deadline) override;
+  asio::awaitable<Result<ledger::CheckpointSignature>> sign_checkpoint(const ledger::CheckpointPermit& permit,
+                                                                       const SigningKey& key,
+                                                                       std::string_view note_text,
+                                                                       Deadline deadline) override;
   asio::awaitable<Result<Bytes>> wrap(const Secret& data_key, ByteView aad, Deadline deadline) override;
   asio::awaitable<Result<Secret>> unwrap(ByteView wrapped, ByteView aad, Deadline deadline) override;
 
@@ -143,8 +167,8 @@ class PooledKeyring final : public Keyring {
   std::vector<TokenStatus> tokens() const override { return pool().tokens(); }
 
  private:
-  static asio::awaitable<Result<Bytes>> sign_for(SetupPtr setup, ledger::Slot* slot, const SigningKey& key,
-                                                 ByteView input, Deadline deadline, Priority priority);
+  static asio::awaitable<Result<Bytes>> sign_for(SetupPtr setup, UseSink uses, const SigningKey& key, ByteView input,
+                                                 Deadline deadline, Priority priority);
   static asio::awaitable<Result<std::shared_ptr<Prepared>>> prepare_beside(std::shared_ptr<Setups> setups,
                                                                            KeyringConfig config,
                                                                            std::shared_ptr<const Keys> keys,
@@ -158,21 +182,21 @@ class PooledKeyring final : public Keyring {
   prometheus::Registry& metrics_;
 };
 
-asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, ledger::Slot* slot, const SigningKey& key,
+asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, UseSink uses, const SigningKey& key,
                                                        ByteView input, Deadline deadline, Priority priority) {
   if (!setup) co_return errors::key_not_configured(key.name);
   const auto& pool = setup->pool;
   const auto index = pool->find(key.name);
   PoolKey& pooled = pool->key(*index);
   pooled.metrics.requests->Increment();
-  if (slot != nullptr && setup->may_sign) {
+  if (uses.is_slot() && setup->may_sign) {
     if (const auto allowed = setup->may_sign(); !allowed) {
       pooled.metrics.failed(allowed.error().reason);
       co_return allowed.error();
     }
   }
   const auto start = std::chrono::steady_clock::now();
-  const std::string digest = slot == nullptr ? std::string() : tokens::base64url_encode(tokens::sha256(input));
+  const std::string digest = tokens::base64url_encode(tokens::sha256(input));
 
   Request request;
   request.key = *index;
@@ -183,8 +207,8 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, ledger::S
     pool->submit(request);
     if (!request.answer) co_await pool->wait(request);
     Result<Answer> answer = std::move(*request.answer);
-    if (slot != nullptr) {
-      for (auto& use : pool->take_late_uses()) record(*slot, std::move(use));
+    if (uses.is_slot()) {
+      for (auto& use : pool->take_late_uses()) uses.add(std::move(use));
     }
     if (!answer) {
       pooled.metrics.failed(answer.error().reason);
@@ -194,9 +218,7 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, ledger::S
     const bool verify = setup->verify_next() || worker.distrusted() || bad > 0;
     const bool good = verify ? verifies(key, input, answer->value, *pooled.metrics.verify)
                              : answer->value.size() == key.public_key.signature_size();
-    if (slot != nullptr) {
-      record(*slot, {key.name, pooled.kid, *answer->instance, answer->sequence, digest, good ? "signed" : "discarded"});
-    }
+    uses.add({key.name, pooled.kid, *answer->instance, answer->sequence, digest, good ? "signed" : "discarded"});
     if (good) {
       pool->credit(worker);
       pooled.metrics.answered_since(start);
@@ -212,12 +234,14 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, ledger::S
   co_return errors::bad_signature(key.name);
 }
 
-asio::awaitable<Result<Bytes>> PooledKeyring::sign_checkpoint(ledger::CheckpointPermit permit,
-                                                              std::string_view note_text, Deadline deadline) {
+asio::awaitable<Result<ledger::CheckpointSignature>> PooledKeyring::sign_checkpoint(
+    const ledger::CheckpointPermit& permit, const SigningKey& key, std::string_view note_text, Deadline deadline) {
   (void)permit;  // its existence is the permission
-  const auto setup = setups_->current;
-  AVSEAL_CO_TRY(const SigningKeyPtr key, setup->keys->primary(KeyKind::ledger));
-  co_return co_await sign_for(setup, nullptr, *key, as_bytes(note_text), deadline, Priority::live);
+  if (key.kind != KeyKind::ledger) co_return errors::key_not_configured(to_string(KeyKind::ledger));
+  std::vector<ledger::KeyUse> uses;
+  auto signing = sign_for(setups_->of(key), UseSink(uses), key, as_bytes(note_text), deadline, Priority::live);
+  AVSEAL_CO_TRY(auto raw, co_await std::move(signing));
+  co_return ledger::CheckpointSignature{key.public_key, std::move(raw), std::move(uses)};
 }
 
 asio::awaitable<Result<Bytes>> PooledKeyring::wrap(const Secret& data_key, ByteView aad, Deadline deadline) {

@@ -7,7 +7,7 @@
 
 #include "keyring/config.hpp"
 #include "keyring/status.hpp"
-#include "ledger/slot.hpp"
+#include "ledger/checkpoint_signer.hpp"
 #include "tokens/secret.hpp"
 
 namespace avseal::keyring {
@@ -42,9 +42,9 @@ class Keyring {
   virtual boost::asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const SigningKey& key, ByteView input,
                                                      Deadline deadline, Priority priority = Priority::live) = 0;
 
-  // Signs the text of a checkpoint note with key kind `ledger`; raw r || s, verified.
-  virtual boost::asio::awaitable<Result<Bytes>> sign_checkpoint(ledger::CheckpointPermit permit,
-                                                                std::string_view note_text, Deadline deadline) = 0;
+  // Signs the text of a checkpoint note with a key of kind `ledger`; verified.
+  virtual boost::asio::awaitable<Result<ledger::CheckpointSignature>> sign_checkpoint(
+      const ledger::CheckpointPermit& permit, const SigningKey& key, std::string_view note_text, Deadline deadline) = 0;
 
   // Wraps (batch work) and unwraps a data key with kind dac-kek; `aad` must be the same both times. The wrapped form is
   // opaque and names the key.

@@ -35,6 +35,18 @@ inline Error busy(std::size_t limit) {
   return error;
 }
 
+inline Error index_unknown(std::uint64_t index, std::uint64_t size) {
+  return avseal::errors::make(Category::not_found, "ledger-index-unknown",
+                              fmt::format("there is no leaf {}: the log has {}", index, size));
+}
+
+inline Error not_covered(std::uint64_t index) {
+  Error error = avseal::errors::make(Category::unavailable, "ledger-not-covered",
+                                     fmt::format("no checkpoint covers leaf {} yet", index));
+  error.retry_after = std::chrono::seconds(1);
+  return error;
+}
+
 inline Error locked(const std::filesystem::path& directory) {
   return avseal::errors::make(
       Category::unavailable, "ledger-locked",

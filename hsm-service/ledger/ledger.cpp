@@ -26,6 +26,7 @@ class NodeLedger final : public Ledger {
   ~NodeLedger() override { stop(); }
 
   void use_subject_keys(SubjectKeys& keys) override { subject_keys_ = &keys; }
+  void use_signer(CheckpointSigner*) override {}
 
   asio::awaitable<Result<Slot>> open_slot(Event event) override {
     auto place = writer_->reserve();
@@ -59,6 +60,12 @@ class NodeLedger final : public Ledger {
     writer_->count_refusal({}, reason);
   }
 
+  [[nodiscard]] std::optional<Published> published() const override { return std::nullopt; }
+  asio::awaitable<Result<Published>> covered(std::uint64_t index, std::chrono::steady_clock::time_point) override {
+    if (index >= size()) co_return errors::index_unknown(index, size());
+    co_return errors::not_covered(index);
+  }
+  [[nodiscard]] std::string origin() const override { return origin_; }
   [[nodiscard]] std::uint64_t size() const override { return writer_->size(); }
   [[nodiscard]] Result<void> healthy() const override { return writer_->healthy(); }
   void close() override { stop(); }

@@ -40,7 +40,8 @@ class Slot {
 // The right to have a checkpoint signed; only ledger/ can make one.
 class CheckpointPermit {
  public:
-  CheckpointPermit(CheckpointPermit&&) noexcept = default;
+  CheckpointPermit(const CheckpointPermit&) = delete;
+  CheckpointPermit& operator=(const CheckpointPermit&) = delete;
 
  private:
   friend class Checkpointer;

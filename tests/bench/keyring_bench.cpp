@@ -107,7 +107,9 @@ asio::awaitable<void> accept(asio::local::stream_protocol::acceptor& acceptor, c
 
 asio::awaitable<void> sign_one(keyring::Keyring& keyring, std::size_t& left, std::size_t& failed) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  auto signature = co_await keyring.sign_checkpoint(ledger::Checkpointer::permit(), "the same for all", deadline);
+  const auto permit = ledger::Checkpointer::permit();
+  const auto key = keyring.keys().primary(keyring::KeyKind::ledger).value();
+  auto signature = co_await keyring.sign_checkpoint(permit, *key, "the same for all", deadline);
   if (!signature) ++failed;
   --left;
 }

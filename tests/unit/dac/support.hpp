@@ -128,8 +128,10 @@ class SoftKeyring final : public keyring::Keyring {
     record(slot, {key.name, key.public_key.thumbprint(), "soft", ++sequence_, {}, "signed"});
     co_return sign_raw(private_keys_.at(key.name), input);
   }
-  boost::asio::awaitable<Result<Bytes>> sign_checkpoint(ledger::CheckpointPermit, std::string_view,
-                                                        keyring::Deadline) override {
+  boost::asio::awaitable<Result<ledger::CheckpointSignature>> sign_checkpoint(const ledger::CheckpointPermit&,
+                                                                              const keyring::SigningKey&,
+                                                                              std::string_view,
+                                                                              keyring::Deadline) override {
     co_return errors::make(Category::internal, "hsm-refused", "not in these tests");
   }
   boost::asio::awaitable<Result<Bytes>> wrap(const Secret& data_key, ByteView aad, keyring::Deadline) override {

@@ -448,10 +448,17 @@ TEST_F(KeyringTest, SignsCheckpointsForWhoHasAPermit) {
   auto& worker = add_worker();
   worker.offer("log", "ledger", log_key);
   open();
-  const auto signature = run(keyring->sign_checkpoint(ledger::Checkpointer::permit(), "op/node\n1\nroot\n",
-                                                      std::chrono::steady_clock::now() + 5s));
+  const auto permit = ledger::Checkpointer::permit();
+  const auto key = keyring->keys().primary(KeyKind::ledger).value();
+  const auto signature =
+      run(keyring->sign_checkpoint(permit, *key, "op/node\n1\nroot\n", std::chrono::steady_clock::now() + 5s));
   ASSERT_TRUE(signature) << signature.error().detail;
-  EXPECT_TRUE(log_key.public_key().verify(as_bytes("op/node\n1\nroot\n"), *signature));
+  EXPECT_TRUE(log_key.public_key().verify(as_bytes("op/node\n1\nroot\n"), signature->raw));
+  ASSERT_EQ(signature->uses.size(), 1U);
+  EXPECT_EQ(signature->uses[0].key, "log");
+  EXPECT_EQ(signature->uses[0].worker, "instance-1");
+  EXPECT_EQ(signature->uses[0].sequence, 1U);
+  EXPECT_EQ(signature->uses[0].outcome, "signed");
 }
 
 TEST_F(KeyringTest, CloseFailsWhatWaits) {

@@ -49,9 +49,11 @@ asio::awaitable<Result<Bytes>> FakeKeyring::sign(ledger::Slot& slot, const keyri
   co_return sign_raw(key_, input);
 }
 
-asio::awaitable<Result<Bytes>> FakeKeyring::sign_checkpoint(ledger::CheckpointPermit permit, std::string_view text,
-                                                            keyring::Deadline deadline) {
+asio::awaitable<Result<ledger::CheckpointSignature>> FakeKeyring::sign_checkpoint(
+    const ledger::CheckpointPermit& permit, const keyring::SigningKey& key, std::string_view text,
+    keyring::Deadline deadline) {
   static_cast<void>(permit);
+  static_cast<void>(key);
   static_cast<void>(text);
   static_cast<void>(deadline);
   co_return errors::make(Category::internal, "hsm-refused", "not in these tests");

@@ -51,8 +51,10 @@ class FakeKeyring final : public keyring::Keyring {
   const keyring::Keys& keys() const override { return *keys_; }
   boost::asio::awaitable<Result<Bytes>> sign(ledger::Slot& slot, const keyring::SigningKey& key, ByteView input,
                                              keyring::Deadline deadline, keyring::Priority priority) override;
-  boost::asio::awaitable<Result<Bytes>> sign_checkpoint(ledger::CheckpointPermit permit, std::string_view text,
-                                                        keyring::Deadline deadline) override;
+  boost::asio::awaitable<Result<ledger::CheckpointSignature>> sign_checkpoint(const ledger::CheckpointPermit& permit,
+                                                                              const keyring::SigningKey& key,
+                                                                              std::string_view text,
+                                                                              keyring::Deadline deadline) override;
   boost::asio::awaitable<Result<Bytes>> wrap(const Secret& data_key, ByteView aad, keyring::Deadline deadline) override;
   boost::asio::awaitable<Result<Secret>> unwrap(ByteView wrapped, ByteView aad, keyring::Deadline deadline) override;
   boost::asio::awaitable<std::vector<keyring::KeyStatus>> probe() override;
