@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "signing/identity.hpp"
 #include "tokens/digest.hpp"
 #include "tokens/json.hpp"
 
@@ -128,27 +129,19 @@ Result<std::optional<tokens::AvatarClaim>> read_avatar(ObjectReader& request, co
   return claim;
 }
 
-std::string_view header_member(http::MsDialect dialect) {
-  return dialect == http::MsDialect::ts24229 ? "identityHeader" : "identity";
+// RFC 8946: the diverting party; orig and iat are the original's, and no other claim is copied.
+Result<tokens::Passport> read_diversion(ObjectReader& request, tokens::Passport passport) {
+  AVSEAL_TRY(passport.div, read_identity(request, "div"));
+  if (std::find(passport.dest.begin(), passport.dest.end(), *passport.div) != passport.dest.end()) {
+    return invalid("div-loop", "expected dest to be another than div", request.pointer_to("dest"));
+  }
+  passport.ppt = "div";
+  return passport;
 }
 
-std::string verstat(std::string_view ppt, const Result<VerifiedPassport>& outcome) {
-  const std::string validation = ppt == "avatar" ? "Avatar-Validation" : "TN-Validation";
-  if (outcome) return validation + "-Passed";
-  return outcome.error().reason == "identity-missing" ? "No-" + validation : validation + "-Failed";
-}
-
-}  // namespace
-
-Result<tokens::Passport> parse_signing_request(std::string_view body) {
-  AVSEAL_TRY(const auto document, parse_body(body));
-  AVSEAL_TRY(auto request, open_body(document, "signingRequest"));
-  tokens::Passport passport;
+Result<tokens::Passport> read_attested(ObjectReader& request, tokens::Passport passport) {
   AVSEAL_TRY(const auto attest, request.string("attest"));
   AVSEAL_TRY(passport.attest, at(request.pointer_to("attest"), tokens::parse_attest(attest)));
-  AVSEAL_TRY(passport.dest, read_identities(request, "dest", false));
-  AVSEAL_TRY(passport.iat, request.integer("iat"));
-  AVSEAL_TRY(passport.orig, read_identity(request, "orig"));
   AVSEAL_TRY(const auto origid, request.string("origid"));
   if (!tokens::is_uuid(origid)) return invalid("origid-invalid", "expected a UUID", request.pointer_to("origid"));
   passport.origid = origid;
@@ -157,7 +150,57 @@ Result<tokens::Passport> parse_signing_request(std::string_view body) {
   AVSEAL_TRY(passport.mky, read_mky(request));
   AVSEAL_TRY(passport.avatar, read_avatar(request, passport.mky));
   passport.ppt = passport.avatar ? "avatar" : "shaken";
+  return passport;
+}
+
+std::string_view header_member(http::MsDialect dialect) {
+  return dialect == http::MsDialect::ts24229 ? "identityHeader" : "identity";
+}
+
+std::string_view headers_member(http::MsDialect dialect) {
+  return dialect == http::MsDialect::ts24229 ? "identityHeaders" : "identities";
+}
+
+std::string verstat(std::string_view ppt, const Result<VerifiedPassport>& outcome) {
+  const std::string validation = ppt == "avatar" ? "Avatar-Validation" : "TN-Validation";
+  if (outcome) return validation + "-Passed";
+  return outcome.error().reason == "identity-missing" ? "No-" + validation : validation + "-Failed";
+}
+
+// TS 24.229 7.13: [div, verstatValue] for each party, in the order of the call.
+json::array diversion_results(const std::vector<DivertedBy>& diverted) {
+  json::array out;
+  for (const auto& by : diverted) out.push_back(json::array{by.party.value, "TN-Validation-Passed"});
+  return out;
+}
+
+// An entry for each div PASSporT of the request: a step of the call's way, or none.
+void add_diversions(json::array& results, const std::vector<DivertedBy>& diverted, std::size_t count) {
+  for (std::size_t n = 0; n < count; ++n) {
+    const bool step = std::any_of(diverted.begin(), diverted.end(), [&](const auto& by) { return by.header == n; });
+    json::object result{{"ppt", "div"}, {"status", step ? "pass" : "fail"}};
+    if (!step) {
+      const SipStatus status = sip_status(verdict("div-not-linked", {}));
+      result["reasonCode"] = status.code;
+      result["reasonText"] = status.text;
+      result["reason"] = "div-not-linked";
+    }
+    results.push_back(json::object{{"verifyResult", std::move(result)}});
+  }
+}
+
+}  // namespace
+
+Result<tokens::Passport> parse_signing_request(std::string_view body) {
+  AVSEAL_TRY(const auto document, parse_body(body));
+  AVSEAL_TRY(auto request, open_body(document, "signingRequest"));
+  tokens::Passport passport;
+  AVSEAL_TRY(passport.dest, read_identities(request, "dest", false));
+  AVSEAL_TRY(passport.iat, request.integer("iat"));
+  AVSEAL_TRY(passport.orig, read_identity(request, "orig"));
   AVSEAL_TRY(const auto ppt, request.optional_string("ppt"));
+  const bool diverted = request.has("div") || ppt == "div";
+  AVSEAL_TRY(passport, diverted ? read_diversion(request, passport) : read_attested(request, passport));
   if (ppt && *ppt != passport.ppt) {
     return invalid("ppt-mismatch", "expected ppt " + passport.ppt + " for these members", request.pointer_to("ppt"));
   }
@@ -177,6 +220,12 @@ Result<VerificationRequest> parse_verification_request(http::MsDialect dialect, 
   if (header && !header->empty()) out.identity_header = std::string(*header);
   AVSEAL_TRY(out.call.from, read_identity(request, "from"));
   AVSEAL_TRY(out.call.to, read_identities(request, "to", true));
+  if (request.has("dest")) {
+    AVSEAL_TRY(const auto dest, read_identities(request, "dest", true));
+    out.call.to.insert(out.call.to.end(), dest.begin(), dest.end());
+  }
+  AVSEAL_TRY(auto diversions, request.optional_strings(headers_member(dialect)));
+  if (diversions) out.call.diversions = std::move(*diversions);
   AVSEAL_TRY(out.call.fingerprints, read_fingerprints(request));
   AVSEAL_TRY(const auto call_id, request.optional_string("callId"));
   if (call_id && (call_id->empty() || call_id->size() > max_call_id)) {
@@ -189,13 +238,16 @@ Result<VerificationRequest> parse_verification_request(http::MsDialect dialect, 
 }
 
 json::value format_verification_response(http::MsDialect dialect, std::string_view ppt,
-                                         const Result<VerifiedPassport>& outcome) {
+                                         const Result<VerifiedPassport>& outcome, std::size_t diversions) {
   json::object response;
   json::object result{{"ppt", ppt}, {"status", outcome ? "pass" : "fail"}};
   if (outcome && outcome->passport.avatar) {
     response["avatar"] = {{"app", outcome->passport.avatar->app}, {"id", outcome->passport.avatar->id}};
   }
-  if (outcome && !outcome->passport.origid.empty()) result["validClaims"] = {{"origid", outcome->passport.origid}};
+  if (outcome && !outcome->passport.origid.empty()) {
+    result["validClaims"] = {{"iat", outcome->passport.iat}, {"origid", outcome->passport.origid}};
+  }
+  if (outcome && !outcome->diverted.empty()) response["divResult"] = diversion_results(outcome->diverted);
   if (dialect == http::MsDialect::ts24229) {
     response["verstatValue"] = verstat(ppt, outcome);
     if (!outcome) {
@@ -204,7 +256,9 @@ json::value format_verification_response(http::MsDialect dialect, std::string_vi
       result["reasonText"] = status.text;
       result["reason"] = outcome.error().reason;
     }
-    response["verifyResults"] = json::array{json::object{{"verifyResult", std::move(result)}}};
+    json::array results{json::object{{"verifyResult", std::move(result)}}};
+    if (outcome) add_diversions(results, outcome->diverted, diversions);
+    response["verifyResults"] = std::move(results);
   } else {
     response["verstat"] = verstat(ppt, outcome);
     if (!outcome) {

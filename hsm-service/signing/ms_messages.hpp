@@ -8,10 +8,10 @@
 
 namespace avseal::signing {
 
-// The PASSporT that a signing request asks for, without x5u: ppt avatar with an `avatar` member, else shaken. Checked:
-// attest, origid, identities, ids, fingerprints (sha-256 or stronger), ueFingerprint one of them. Not checked: iat
-// against a clock. Reasons "body-missing", "member-missing", "member-type", "member-unknown", "json-..." and those of
-// the checks.
+// The PASSporT that a signing request asks for, without x5u: ppt avatar with an `avatar` member, div with a `div`
+// member, else shaken. Checked: attest, origid, identities, ids, fingerprints (sha-256 or stronger), ueFingerprint one
+// of them, dest another than div. Not checked: iat against a clock. Reasons "body-missing", "member-missing",
+// "member-type", "member-unknown", "json-..." and those of the checks.
 Result<tokens::Passport> parse_signing_request(std::string_view body);
 boost::json::value format_signing_response(http::MsDialect dialect, std::string_view identity_header);
 
@@ -20,11 +20,12 @@ struct VerificationRequest {
   CallFacts call;
 };
 
-// `to` may be a string or an array of strings in both dialects: published samples differ.
+// `to` and `dest` may be a string or an array of strings in both dialects: published samples differ.
 Result<VerificationRequest> parse_verification_request(http::MsDialect dialect, std::string_view body);
 
-// outcome: the verified PASSporT, or a verdict. ppt: "avatar" or "shaken", as far as it is known.
+// outcome: the verified PASSporT, or a verdict. ppt: "avatar" or "shaken", as far as it is known. diversions: how many
+// div PASSporTs the request had.
 boost::json::value format_verification_response(http::MsDialect dialect, std::string_view ppt,
-                                                const Result<VerifiedPassport>& outcome);
+                                                const Result<VerifiedPassport>& outcome, std::size_t diversions = 0);
 
 }  // namespace avseal::signing

@@ -20,12 +20,14 @@ Result<void> check_iat(UnixSeconds iat, UnixSeconds now, std::int64_t freshness)
 }
 
 Result<void> check_scope(const http::Client& client, const tokens::Passport& passport) {
-  if (!client.covers(passport.orig.impu())) {
+  const auto& subscriber = passport.div ? *passport.div : passport.orig;
+  if (!client.covers(subscriber.impu())) {
     return errors::make(Category::forbidden, "client-out-of-scope",
-                        "expected orig among the domains and numbers of client " + client.id);
+                        std::string("expected ") + (passport.div ? "div" : "orig") +
+                            " among the domains and numbers of client " + client.id);
   }
   // A is the highest level and the smallest letter.
-  if (*passport.attest < client.max_attest) {
+  if (passport.attest && *passport.attest < client.max_attest) {
     return errors::make(Category::forbidden, "attest-above-client",
                         std::string("expected attest ") + static_cast<char>(client.max_attest) +
                             " or lower for client " + client.id + ", found " + static_cast<char>(*passport.attest));
@@ -41,11 +43,14 @@ ledger::Outcome outcome_of(const Error& error) {
 }  // namespace
 
 ledger::Event sign_event(const http::Request& request, const tokens::Passport& passport) {
-  auto event = event_of(request, passport.avatar ? "sign.avatar-id" : "sign.shaken");
+  auto event = event_of(request, passport.avatar ? "sign.avatar-id" : "sign." + passport.ppt);
   event.subjects.push_back({"orig", passport.orig.impu().canonical()});
   for (const auto& dest : passport.dest) event.subjects.push_back({"dest", dest.impu().canonical()});
-  const char attest = static_cast<char>(*passport.attest);
-  event.details = {{"attest", std::string_view(&attest, 1)}, {"origid", passport.origid}};
+  if (passport.div) event.subjects.push_back({"div", passport.div->impu().canonical()});
+  if (passport.attest) {
+    const char attest = static_cast<char>(*passport.attest);
+    event.details = {{"attest", std::string_view(&attest, 1)}, {"origid", passport.origid}};
+  }
   if (passport.avatar) {
     event.details["app"] = passport.avatar->app;
     event.details["avatar"] = passport.avatar->id;

@@ -2,44 +2,14 @@
 
 #include <algorithm>
 
+#include "signing/diversion.hpp"
+#include "signing/identity.hpp"
 #include "signing/x5u.hpp"
 
 namespace avseal::signing {
 namespace {
 
 namespace asio = boost::asio;
-
-Error verdict(std::string_view reason, std::string detail) {
-  return errors::make(Category::invalid, reason, std::move(detail));
-}
-
-Error as_verdict(const Error& error) {
-  return verdict(error.reason, error.detail);
-}
-
-// Step 1.
-Result<tokens::ParsedPassport> parse(const std::string& identity_header) {
-  auto header = tokens::parse_identity_header(identity_header);
-  if (!header) return as_verdict(header.error());
-  auto parsed = tokens::parse_passport(header->passport);
-  if (!parsed) return as_verdict(parsed.error());
-  const auto& passport = parsed->passport;
-  if (passport.ppt != "avatar" && passport.ppt != "shaken") {
-    return verdict("ppt-unsupported", "expected ppt avatar or shaken, found '" + passport.ppt + "'");
-  }
-  if (header->ppt != passport.ppt) {
-    return verdict("ppt-mismatch", "expected the ppt parameter of the Identity header to equal that of the PASSporT");
-  }
-  const auto alg = parsed->jws.header.if_contains("alg");
-  if (alg == nullptr || !alg->is_string() || std::string_view(alg->get_string()) != header->alg) {
-    return verdict("alg-mismatch", "expected the alg parameter of the Identity header to equal that of the PASSporT");
-  }
-  if (header->info != passport.x5u) {
-    return verdict("x5u-info-mismatch",
-                   "expected the info parameter of the Identity header to equal x5u, byte for byte");
-  }
-  return parsed;
-}
 
 // Step 2.
 Result<void> check_fresh(UnixSeconds iat, UnixSeconds now, std::int64_t max_age, std::int64_t max_ahead) {
@@ -57,11 +27,6 @@ Result<void> check_fresh(UnixSeconds iat, UnixSeconds now, std::int64_t max_age,
 // Step 3.
 Result<void> check_call(const tokens::Passport& passport, const CallFacts& call) {
   if (passport.orig != call.from) return verdict("orig-mismatch", "expected orig to be the caller of this call");
-  for (const auto& to : call.to) {
-    if (std::find(passport.dest.begin(), passport.dest.end(), to) == passport.dest.end()) {
-      return verdict("dest-mismatch", "expected the callee of this call in dest");
-    }
-  }
   if (passport.avatar && call.fingerprints.empty()) {
     return verdict("fingerprint-missing", "expected the fingerprints of this call's SDP");
   }
@@ -80,19 +45,25 @@ bool same_host(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-// Step 6.
-Result<void> check_authority(const tokens::Certificate& signer, const tokens::Identity& orig) {
-  if (orig.is_tn) {
+bool has_authority(const tokens::Certificate& signer, const tokens::Identity& identity) {
+  if (identity.is_tn) {
     const auto& ranges = signer.tn_auth_list();
-    if (std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) { return range.contains(orig.value); }))
-      return {};
-    return verdict("certificate-not-authoritative", "expected the number of orig within the certificate's TNAuthList");
+    return std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) { return range.contains(identity.value); });
   }
-  const auto impu = orig.impu();
+  const auto impu = identity.impu();
   const auto& names = signer.san_dns();
-  if (std::any_of(names.begin(), names.end(), [&](const auto& name) { return same_host(name, impu.host()); }))
-    return {};
-  return verdict("certificate-not-authoritative", "expected the host of orig among the certificate's dNSNames");
+  return std::any_of(names.begin(), names.end(), [&](const auto& name) { return same_host(name, impu.host()); });
+}
+
+// Step 6. A diversion is for the diverting party to sign, whoever calls.
+Result<void> check_authority(const tokens::Certificate& signer, const tokens::Passport& passport) {
+  if (has_authority(signer, passport.div ? *passport.div : passport.orig)) return {};
+  if (passport.div) {
+    return verdict("certificate-not-authoritative-for-div",
+                   "expected the number of div within the certificate's TNAuthList, or its host among the dNSNames");
+  }
+  return verdict("certificate-not-authoritative",
+                 "expected the number of orig within the certificate's TNAuthList, or its host among the dNSNames");
 }
 
 }  // namespace
@@ -110,27 +81,37 @@ Verifier::Verifier(const Config& config, Shared shared, const keyring::Keyring& 
 
 asio::awaitable<Result<VerifiedPassport>> Verifier::verify_call(std::string identity_header, CallFacts call,
                                                                 UnixSeconds now) {
-  AVSEAL_CO_TRY(auto parsed, parse(identity_header));
-  const UnixSeconds iat = parsed.passport.iat;
-  AVSEAL_CO_CHECK(check_fresh(iat, now, freshness_, freshness_));
-  if (call.time < iat - freshness_ || call.time > iat + freshness_) {
-    co_return verdict("date-stale", "expected the time of the call within the freshness window of iat");
-  }
+  AVSEAL_CO_TRY(auto parsed, read_identity(identity_header, {"avatar", "shaken"}));
+  AVSEAL_CO_CHECK(check_time(parsed.passport, call, now));
   AVSEAL_CO_CHECK(check_call(parsed.passport, call));
-  const std::string signing_input = parsed.jws.signing_input;
+  AVSEAL_CO_TRY(auto chain, link_diversions(parsed.passport, call.to, call.diversions));
+  for (const auto& diversion : chain) AVSEAL_CO_CHECK(check_time(diversion.parsed.passport, call, now));
+  std::vector<std::string> signing_inputs{parsed.jws.signing_input};
   auto verified = co_await verify_signer(std::move(parsed), now);
-  if (verified && call.call_id) {
-    AVSEAL_CO_CHECK(shared_.replay->check(signing_input, *call.call_id, now));
+  if (!verified) co_return verified;
+  for (auto& diversion : chain) {
+    signing_inputs.push_back(diversion.parsed.jws.signing_input);
+    auto diverted = co_await verify_signer(std::move(diversion.parsed), now);
+    if (!diverted) co_return diverted.error();
+    verified->diverted.push_back({diversion.header, std::move(*diverted->passport.div)});
+  }
+  if (call.call_id) {
+    for (const auto& input : signing_inputs) AVSEAL_CO_CHECK(shared_.replay->check(input, *call.call_id, now));
   }
   co_return verified;
 }
 
+Result<void> Verifier::check_time(const tokens::Passport& passport, const CallFacts& call, UnixSeconds now) const {
+  AVSEAL_CHECK(check_fresh(passport.iat, now, freshness_, freshness_));
+  if (call.time < passport.iat - freshness_ || call.time > passport.iat + freshness_) {
+    return verdict("date-stale", "expected the time of the call within the freshness window of iat");
+  }
+  return {};
+}
+
 asio::awaitable<Result<VerifiedPassport>> Verifier::verify_for_authorization(std::string identity_header,
                                                                              UnixSeconds now, std::int64_t max_age) {
-  AVSEAL_CO_TRY(auto parsed, parse(identity_header));
-  if (parsed.passport.ppt != "avatar") {
-    co_return verdict("ppt-unsupported", "expected ppt avatar, found '" + parsed.passport.ppt + "'");
-  }
+  AVSEAL_CO_TRY(auto parsed, read_identity(identity_header, {"avatar"}));
   AVSEAL_CO_CHECK(check_fresh(parsed.passport.iat, now, max_age, freshness_));
   auto verified = co_await verify_signer(std::move(parsed), now);
   co_return verified;
@@ -143,11 +124,11 @@ asio::awaitable<Result<VerifiedPassport>> Verifier::verify_signer(tokens::Parsed
   const std::vector<tokens::Certificate>& certificates = **chain;
   const tokens::Certificate& signer = certificates.front();
   AVSEAL_CO_CHECK(shared_.trust->check(certificates, parsed.passport.iat, now));
-  AVSEAL_CO_CHECK(check_authority(signer, parsed.passport.orig));
+  AVSEAL_CO_CHECK(check_authority(signer, parsed.passport));
   if (const auto signature = tokens::verify_jws(parsed.jws, signer.public_key()); !signature) {
     co_return as_verdict(signature.error());
   }
-  co_return VerifiedPassport{std::move(parsed.passport), signer};
+  co_return VerifiedPassport{std::move(parsed.passport), signer, {}};
 }
 
 asio::awaitable<Result<Chain>> Verifier::chain_of(std::string x5u) {

@@ -9,19 +9,27 @@
 
 namespace avseal::signing {
 
+// Who diverted a call, and which of the call's diversions says so.
+struct DivertedBy {
+  std::size_t header = 0;
+  tokens::Identity party;
+};
+
 // What a verified Identity header says, and whose certificate signed it.
 struct VerifiedPassport {
   tokens::Passport passport;
   tokens::Certificate signer;
+  std::vector<DivertedBy> diverted = {};  // by whom the call came from dest to where it is, in this order
 };
 
 // The call that a PASSporT came with, as the terminating IMS saw it.
 struct CallFacts {
   tokens::Identity from;
-  std::vector<tokens::Identity> to;       // at least one; each must be in dest
+  std::vector<tokens::Identity> to;       // at least one; each must be in dest, or in that of a diversion of this call
   std::vector<std::string> fingerprints;  // of the SDP, "SHA-256 AA:BB:.."
   std::optional<std::string> call_id;
-  UnixSeconds time = 0;  // when the request arrived there, or its Date
+  UnixSeconds time = 0;                      // when the request arrived there, or its Date
+  std::vector<std::string> diversions = {};  // Identity header values of div PASSporTs, in any order
 };
 
 // The eight steps of verification, in their order: nothing is fetched for a PASSporT that is stale or of another call,
@@ -40,7 +48,7 @@ class Verifier {
   // Certificates of the keyring's keys under public_url are known without a fetch. The keyring outlives it.
   Verifier(const Config& config, Shared shared, const keyring::Keyring& keyring);
 
-  // All eight steps.
+  // All eight steps, of the PASSporT and of the diversions that it needs.
   boost::asio::awaitable<Result<VerifiedPassport>> verify_call(std::string identity_header, CallFacts call,
                                                                UnixSeconds now);
 
@@ -52,6 +60,8 @@ class Verifier {
   boost::asio::awaitable<Result<VerifiedPassport>> verify_signer(tokens::ParsedPassport parsed, UnixSeconds now);
   boost::asio::awaitable<Result<Chain>> chain_of(std::string x5u);
 
+  // Step 2.
+  [[nodiscard]] Result<void> check_time(const tokens::Passport& passport, const CallFacts& call, UnixSeconds now) const;
   [[nodiscard]] Chain own_chain(std::string_view x5u) const;  // nullptr: none of ours
 
   const Config config_;

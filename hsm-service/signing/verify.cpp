@@ -27,6 +27,7 @@ asio::awaitable<Result<http::Response>> Role::verify(http::Request& request) {
   AVSEAL_CO_CHECK(check_accept(request));
   AVSEAL_CO_TRY(auto wanted, parse_verification_request(request.client->dialect, request.body));
   const std::string ppt = ppt_of(wanted);
+  const std::size_t diversions = wanted.call.diversions.size();
   Result<VerifiedPassport> outcome = identity_missing();
   if (wanted.identity_header) {
     outcome = co_await verifier_.verify_call(std::move(*wanted.identity_header), std::move(wanted.call), now());
@@ -39,7 +40,8 @@ asio::awaitable<Result<http::Response>> Role::verify(http::Request& request) {
     std::string reason(outcome.error().reason);
     co_await ledger_.refused(std::move(event), std::move(reason));
   }
-  auto response = http::Response::json(200, format_verification_response(request.client->dialect, ppt, outcome));
+  auto response =
+      http::Response::json(200, format_verification_response(request.client->dialect, ppt, outcome, diversions));
   echo_request_id(request, response);
   co_return response;
 }

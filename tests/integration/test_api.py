@@ -146,6 +146,16 @@ def test_every_operation(site, clients):
     verify = ("/stir/v1/verification", "/stir/v1/verification")
     check(ims_as, "POST", *verify, 200, json_body=call.verification_request(identity, ue.fingerprint()))
     check(ims_as, "POST", *verify, 200, json_body=call.verification_request(identity, ue.fingerprint(), origin="sip:eve@a.example"))
+    wish = call.signing_request(ue.fingerprint(), destination="sip:bob@a.example")
+    original = call.identity_of(check(ims_as, "POST", *sign, 200, json_body=wish))
+    step = call.diversion_request("sip:bob@a.example", demo_site.BOB, issued_at=wish["signingRequest"]["iat"])
+    div = call.identity_of(check(ims_as, "POST", *sign, 200, json_body=step))
+    check(ims_as, "POST", *sign, 403, json_body=call.diversion_request(demo_site.BOB, "sip:carol@c.example"))
+    diverted = call.verification_request(original, ue.fingerprint())
+    diverted["verificationRequest"] |= {"identityHeaders": [div, "nonsense"], "dest": {"uri": demo_site.BOB}, "to": {"uri": "sip:bob@a.example"}}
+    answer = check(ims_as, "POST", *verify, 200, json_body=diverted).json()["verificationResponse"]
+    assert answer["verstatValue"] == "Avatar-Validation-Passed" and answer["divResult"] == [["sip:bob@a.example", "TN-Validation-Passed"]]
+    assert [each["verifyResult"]["status"] for each in answer["verifyResults"]] == ["pass", "pass", "fail"]
     check(ims_as, "PUT", "/calls/v1/{origid}", f"/calls/v1/{uuid.uuid4()}", 204, json_body={"state": "accepted"})
     check(ims_as, "POST", "/calls/v1/{origid}", f"/calls/v1/{uuid.uuid4()}", 204, json_body={"state": "accepted"})
 

@@ -117,6 +117,12 @@ def verification_request(identity, fingerprint, origin=demo_site.ALICE, destinat
         "callId": call_id or str(uuid.uuid4()), "time": int(time.time()) if at is None else at}}
 
 
+def diversion_request(party, destination, origin=demo_site.ALICE, issued_at=None):
+    """The call that came for `party` goes to `destination`."""
+    return {"signingRequest": {"ppt": "div", "div": {"uri": party}, "dest": {"uri": [destination]}, "orig": {"uri": origin},
+                               "iat": int(time.time()) if issued_at is None else issued_at}}
+
+
 def sign(site, request, client="ims-as"):
     """Step c."""
     return curl.client_of(site, client).post("/stir/v1/signing", json_body=request)

@@ -14,7 +14,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto input = tokens::build_passport(*passport, tokens::Algorithm::es256);
     if (!input) return 0;
     const auto parsed = tokens::parse_passport(*input + "." + std::string(86, 'A'));
-    if (!parsed || parsed->passport.origid != passport->origid || parsed->passport.orig != passport->orig) std::abort();
+    if (!parsed || parsed->passport.origid != passport->origid || parsed->passport.orig != passport->orig ||
+        parsed->passport.div != passport->div) {
+      std::abort();
+    }
   }
   for (const auto dialect : {http::MsDialect::ts24229, http::MsDialect::atis1000082}) {
     static_cast<void>(signing::parse_verification_request(dialect, body));

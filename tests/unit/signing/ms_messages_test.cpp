@@ -113,6 +113,63 @@ const Bad bad_members[] = {
 INSTANTIATE_TEST_SUITE_P(Members, BadSigningRequest, testing::ValuesIn(bad_members),
                          [](const auto& test_case) { return std::string(test_case.param.name); });
 
+json::object div_request() {
+  return {{"signingRequest",
+           {{"ppt", "div"},
+            {"div", {{"uri", "SIP:Bob@B.example:5060"}}},
+            {"dest", {{"uri", json::array{"sip:carol@c.example"}}}},
+            {"iat", test::test_now},
+            {"orig", {{"tn", "17035550001"}}}}}};
+}
+
+TEST(SigningRequest, WithDivItIsADiversion) {
+  auto request = div_request();
+  for (const bool named : {true, false}) {
+    if (!named) inner(request).erase("ppt");
+    const auto passport = parse(request);
+    ASSERT_TRUE(passport) << passport.error().detail;
+    EXPECT_EQ(passport->ppt, "div");
+    EXPECT_EQ(passport->div->value, "sip:Bob@b.example");
+    EXPECT_EQ(passport->dest.front().value, "sip:carol@c.example");
+    EXPECT_EQ(passport->orig.value, "17035550001");
+    EXPECT_FALSE(passport->attest || passport->avatar);
+  }
+}
+
+class BadDivRequest : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadDivRequest, IsRefused) {
+  const Bad& bad = GetParam();
+  auto request = div_request();
+  if (bad.value == nullptr) {
+    inner(request).erase(bad.member);
+  } else {
+    inner(request)[bad.member] = json::parse(bad.value);
+  }
+  const auto passport = parse(request);
+  ASSERT_FALSE(passport);
+  EXPECT_EQ(passport.error().reason, bad.reason) << passport.error().detail;
+  EXPECT_EQ(passport.error().param, std::string("/signingRequest/") + bad.param);
+}
+
+const Bad bad_div_members[] = {
+    {"DivMissing", "div", nullptr, "member-missing", "div"},
+    {"DivEmpty", "div", "{}", "identity-ambiguous", "div"},
+    {"DivTwice", "div", R"({"tn":"1","uri":"sip:bob@b.example"})", "identity-ambiguous", "div"},
+    {"DivArray", "div", R"({"uri":["sip:bob@b.example"]})", "member-type", "div/uri"},
+    {"DivIsDest", "dest", R"({"uri":["sip:carol@c.example","sip:Bob@b.example"]})", "div-loop", "dest"},
+    {"OrigMissing", "orig", nullptr, "member-missing", "orig"},
+    {"IatMissing", "iat", nullptr, "member-missing", "iat"},
+    {"DestMissing", "dest", nullptr, "member-missing", "dest"},
+    {"PptOther", "ppt", R"("shaken")", "ppt-mismatch", "ppt"},
+    {"Attested", "attest", R"("A")", "member-unknown", "attest"},
+    {"WithOrigid", "origid", R"("123e4567-e89b-12d3-a456-426655440000")", "member-unknown", "origid"},
+    {"WithAvatar", "avatar", R"({"id":"a","app":"b"})", "member-unknown", "avatar"},
+    {"WithFingerprints", "fingerprints", "[]", "member-unknown", "fingerprints"},
+};
+INSTANTIATE_TEST_SUITE_P(Members, BadDivRequest, testing::ValuesIn(bad_div_members),
+                         [](const auto& test_case) { return std::string(test_case.param.name); });
+
 TEST(SigningRequest, UeFingerprintMustBeListed) {
   auto request = avatar_request();
   inner(request)["ueFingerprint"] = test::fingerprint_b;
@@ -219,7 +276,10 @@ TEST_P(Dialects, VerificationRequestMembersAreChecked) {
       {"", "time", nullptr, "member-missing", "time"},
       {"", "callId", R"("")", "call-id-invalid", "callId"},
       {"", "fingerprints", R"("x")", "member-type", "fingerprints"},
-      {"", "identityHeaders", "[]", "member-unknown", "identityHeaders"},
+      {"", "dest", R"({"uri":"nobody"})", "impu-invalid", "dest/uri"},
+      {"", "dest", "{}", "identity-count", "dest"},
+      {"", "protectedHeaders", "[]", "member-unknown", "protectedHeaders"},
+      {"", GetParam().dialect == MsDialect::ts24229 ? "identityHeaders" : "identities", R"("x")", "member-type", ""},
   };
   for (const auto& bad : cases) {
     auto body = verification(GetParam().header_member);
@@ -244,6 +304,7 @@ signing::VerifiedPassport verified() {
   const test::Authority authority = test::Authority::create("stir", test::test_now);
   signing::VerifiedPassport out{{}, authority.certificate};
   out.passport.ppt = "avatar";
+  out.passport.iat = test::test_now;
   out.passport.origid = test::origid;
   out.passport.avatar = tokens::AvatarClaim{"xr-meeting", "avatar-1", "ue"};
   return out;
@@ -253,7 +314,23 @@ TEST(VerificationResponse, PassedIn3gppForm) {
   const auto text = json::serialize(signing::format_verification_response(MsDialect::ts24229, "avatar", verified()));
   EXPECT_EQ(json::parse(text), json::parse(R"({"verificationResponse":{"verstatValue":"Avatar-Validation-Passed",
       "avatar":{"app":"xr-meeting","id":"avatar-1"},"verifyResults":[{"verifyResult":{"ppt":"avatar","status":"pass",
-      "validClaims":{"origid":"123e4567-e89b-12d3-a456-426655440000"}}}]}})"));
+      "validClaims":{"iat":1763930000,"origid":"123e4567-e89b-12d3-a456-426655440000"}}}]}})"));
+}
+
+TEST(VerificationResponse, SaysWhoDivertedAndWhichHeadersCount) {
+  auto outcome = verified();
+  outcome.diverted = {{2, tokens::Identity::from_uri("sip:bob@b.example").value()},
+                      {0, tokens::Identity::from_tn("15715550000").value()}};
+  const auto response = signing::format_verification_response(MsDialect::ts24229, "avatar", outcome, 3);
+  const auto& members = response.as_object().at("verificationResponse").as_object();
+  EXPECT_EQ(members.at("divResult"),
+            json::parse(R"([["sip:bob@b.example","TN-Validation-Passed"],["15715550000","TN-Validation-Passed"]])"));
+  const auto& results = members.at("verifyResults").as_array();
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_EQ(results[1], json::parse(R"({"verifyResult":{"ppt":"div","status":"pass"}})"));
+  EXPECT_EQ(results[2], json::parse(R"({"verifyResult":{"ppt":"div","status":"fail","reasonCode":438,
+      "reasonText":"Invalid Identity Header","reason":"div-not-linked"}})"));
+  EXPECT_EQ(results[3], results[1]);
 }
 
 TEST(VerificationResponse, FailedIn3gppForm) {

@@ -71,6 +71,52 @@ TEST_P(Signing, SignsPlainShaken) {
   EXPECT_EQ(site.subscriptions.reads, 0);
 }
 
+// Bob of a.example sends a call on; who calls is none of his AS's subscribers.
+json::object div_request() {
+  return {{"signingRequest",
+           {{"ppt", "div"},
+            {"div", {{"uri", "sip:bob@a.example"}}},
+            {"dest", {{"uri", json::array{"sip:carol@c.example"}}}},
+            {"iat", test::test_now},
+            {"orig", {{"uri", "sip:zoe@z.example"}}}}}};
+}
+
+TEST_P(Signing, SignsADiversion) {
+  const auto value = site.sign(div_request());
+  const auto header = tokens::parse_identity_header(value).value();
+  EXPECT_EQ(header.ppt, "div");
+  const auto parsed = tokens::parse_passport(header.passport).value();
+  EXPECT_TRUE(tokens::verify_jws(parsed.jws, site.certificate.public_key()));
+  EXPECT_EQ(parsed.jws.header_text, R"({"alg":"ES256","ppt":"div","typ":"passport","x5u":")" + header.info + "\"}");
+  EXPECT_EQ(
+      parsed.jws.payload_text,
+      R"({"dest":{"uri":["sip:carol@c.example"]},"div":{"uri":"sip:bob@a.example"},"iat":1763930000,"orig":{"uri":"sip:zoe@z.example"}})");
+  const auto leaves = site.leaves();
+  ASSERT_EQ(leaves.size(), 1U);
+  EXPECT_NE(json::serialize(leaves[0]).find("sign.div"), std::string::npos);
+  EXPECT_EQ(site.subject_keys.keys.size(), 3U);
+}
+
+TEST_P(Signing, RefusesADiversionOfAPartyOutsideTheClientsScope) {
+  for (const json::object& party : {json::object{{"uri", "sip:bob@b.example"}}, json::object{{"tn", "17035550100"}}}) {
+    auto request = div_request();
+    inner(request)["div"] = party;
+    inner(request)["orig"] = {{"uri", "sip:alice@a.example"}};  // its own subscriber: that is not asked
+    const auto response = site.post(path, request);
+    EXPECT_EQ(response.status, 403U);
+    EXPECT_EQ(reason_of(response), "client-out-of-scope");
+  }
+  EXPECT_EQ(site.keyring->signatures, 0);
+}
+
+TEST_P(Signing, RefusesADiversionOutsideTheWindow) {
+  for (const int offset : {61, -61}) {
+    auto request = div_request();
+    inner(request)["iat"] = test::test_now + offset;
+    EXPECT_EQ(reason_of(site.post(path, request)), "iat-outside-window") << offset;
+  }
+}
+
 TEST_P(Signing, LeavesALeafBeforeItAnswers) {
   site.sign(test::avatar_request());
   const auto leaves = site.leaves();

@@ -410,6 +410,8 @@ TEST(SipStatus, FollowsTheStep) {
       {"x5u-info-mismatch", 436, "Bad Identity Info"},
       {"certificate-revoked", 437, "Unsupported Credential"},
       {"certificate-not-authoritative", 437, "Unsupported Credential"},
+      {"certificate-not-authoritative-for-div", 437, "Unsupported Credential"},
+      {"div-not-linked", 438, "Invalid Identity Header"},
       {"signature-invalid", 438, "Invalid Identity Header"},
       {"orig-mismatch", 438, "Invalid Identity Header"},
       {"passport-replayed", 438, "Invalid Identity Header"},

@@ -103,6 +103,32 @@ TEST_P(VerificationRoute, ShakenHasItsOwnValues) {
   EXPECT_EQ(verstat(verify(body)), "TN-Validation-Failed");
 }
 
+TEST_P(VerificationRoute, ADivertedCallBringsItsDivs) {
+  auto original = site.passport();
+  original.dest = {tokens::Identity::from_uri("sip:bob@a.example").value()};
+  tokens::Passport div;
+  div.ppt = "div";
+  div.x5u = original.x5u;
+  div.orig = original.orig;
+  div.dest = {tokens::Identity::from_uri("sip:carol@c.example").value()};
+  div.div = original.dest.front();
+  div.iat = original.iat;
+  auto body = request(site.assemble(original, site.key));
+  auto& members = body.begin()->value().as_object();
+  members["to"] = {{"uri", "sip:bob@a.example"}};
+  members["dest"] = {{"uri", "sip:carol@c.example"}};
+  EXPECT_EQ(failure(verify(body)), (std::pair<std::int64_t, std::string>{438, "dest-mismatch"}));
+  members[ts() ? "identityHeaders" : "identities"] = {"nonsense", site.assemble(div, site.key)};
+  const auto answer = verify(body);
+  EXPECT_EQ(verstat(answer), "Avatar-Validation-Passed");
+  EXPECT_EQ(answer.at("divResult"), json::parse(R"([["sip:bob@a.example","TN-Validation-Passed"]])"));
+  if (ts()) {
+    EXPECT_EQ(answer.at("verifyResults").as_array().size(), 3U);
+  }
+  members["dest"] = {{"uri", "sip:dave@c.example"}};
+  EXPECT_EQ(failure(verify(body)), (std::pair<std::int64_t, std::string>{438, "identity-header-malformed"}));
+}
+
 TEST_P(VerificationRoute, WithoutAHeaderThereIsNoValidation) {
   auto body = request("");
   auto answer = verify(body);
