@@ -15,5 +15,6 @@ void add_key(CLI::App& app, int& exit_code);
 void add_token(CLI::App& app, int& exit_code);
 void add_ue(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
+void add_witness(CLI::App& app, int& exit_code);
 
 }  // namespace avseal::cli

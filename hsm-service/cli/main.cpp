@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   avseal::cli::add_inspect(app, exit_code);
   avseal::cli::add_bench(app, exit_code);
   avseal::cli::add_drill(app, exit_code);
+  avseal::cli::add_witness(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;
 }

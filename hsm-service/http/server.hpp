@@ -16,7 +16,7 @@ struct ServerConfig {
   std::uint16_t port = 0;                // 0: any; see Server::port()
   std::filesystem::path certificate;     // PEM chain, leaf first
   std::filesystem::path private_key;     // the TLS key (not a signing key)
-  std::filesystem::path client_anchors;  // `tls` anchors for client certificates
+  std::filesystem::path client_anchors;  // `tls` anchors for client certificates; empty: none is asked for
   bool ue_certificates = false;          // the reference XR AS: clients present UE certificates (no TLS client EKU)
   std::size_t max_connections = 2000;
   std::size_t max_connections_per_peer = 512;

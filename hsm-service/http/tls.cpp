@@ -79,6 +79,21 @@ void set_common(ssl::context& context) {
   SSL_CTX_set_verify_depth(native, 4);
 }
 
+// Clients are asked for a certificate; whether they need one is the route's decision.
+Result<void> ask_for_certificates(ssl::context& context, const ServerConfig& config) {
+  SSL_CTX* native = context.native_handle();
+  boost::system::error_code failed;
+  context.load_verify_file(config.client_anchors.string(), failed);
+  if (failed) return bad("tls-anchors", "the anchors of client certificates", config.client_anchors, failed.message());
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(config.client_anchors.c_str());
+  if (!names)
+    return bad("tls-anchors", "the anchors of client certificates", config.client_anchors, "no CA certificate in it");
+  SSL_CTX_set_client_CA_list(native, names);
+  SSL_CTX_set_verify(native, SSL_VERIFY_PEER, config.ue_certificates ? check_leaf<true> : check_leaf<false>);
+  if (config.ue_certificates) SSL_CTX_set_purpose(native, X509_PURPOSE_ANY);
+  return {};
+}
+
 }  // namespace
 
 Result<ssl::context> make_server_tls(const ServerConfig& config) {
@@ -89,15 +104,7 @@ Result<ssl::context> make_server_tls(const ServerConfig& config) {
   SSL_CTX_set_options(native, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
   AVSEAL_CHECK(load_identity(context, config.certificate, config.private_key));
 
-  boost::system::error_code failed;
-  context.load_verify_file(config.client_anchors.string(), failed);
-  if (failed) return bad("tls-anchors", "the anchors of client certificates", config.client_anchors, failed.message());
-  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(config.client_anchors.c_str());
-  if (!names)
-    return bad("tls-anchors", "the anchors of client certificates", config.client_anchors, "no CA certificate in it");
-  SSL_CTX_set_client_CA_list(native, names);
-  SSL_CTX_set_verify(native, SSL_VERIFY_PEER, config.ue_certificates ? check_leaf<true> : check_leaf<false>);
-  if (config.ue_certificates) SSL_CTX_set_purpose(native, X509_PURPOSE_ANY);
+  if (!config.client_anchors.empty()) AVSEAL_CHECK(ask_for_certificates(context, config));
   SSL_CTX_set_alpn_select_cb(native, choose_protocol, nullptr);
   return context;
 }
