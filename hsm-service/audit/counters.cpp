@@ -1,0 +1,121 @@
+#include "audit/counters.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "audit/rules.hpp"
+
+namespace avseal::audit {
+
+namespace {
+
+std::string place_of(const Counter& counter) {
+  return fmt::format("worker {}, key {}", counter.worker, counter.key);
+}
+
+std::string range_text(std::uint64_t first, std::uint64_t last) {
+  return first == last ? fmt::format("number {}", first) : fmt::format("numbers {} to {}", first, last);
+}
+
+}  // namespace
+
+Counter& Counters::of(std::string_view worker, std::string_view key, bool begins_midway) {
+  const auto [found, fresh] = counters_.try_emplace(fmt::format("{}\n{}", worker, key));
+  Counter& counter = found->second;
+  if (fresh) {
+    counter.worker = worker;
+    counter.key = key;
+    counter.begun_before = begins_midway;
+    if (after_crash_) counter.numbers.crashed(0);
+  }
+  return counter;
+}
+
+void Counters::add(Counter& counter, std::uint64_t first, std::uint64_t last, std::uint64_t leaf, std::int64_t time,
+                   Verdict& verdict) {
+  switch (counter.numbers.add(first, last, time)) {
+    case Numbers::Added::fresh:
+      return;
+    case Numbers::Added::doubled:
+      return verdict.broken(
+          rules::number_doubled, fmt::format("leaf {}", leaf),
+          fmt::format("{} of {}, of which an earlier leaf tells", range_text(first, last), place_of(counter)));
+    case Numbers::Added::too_many:
+      return verdict.broken(rules::numbers_scattered, fmt::format("leaf {}", leaf),
+                            fmt::format("{} of {}, with more than {} gaps before it", range_text(first, last),
+                                        place_of(counter), Numbers::max_runs));
+  }
+}
+
+void Counters::lost(std::string_view worker, std::uint64_t in_flight, std::int64_t time) {
+  if (in_flight != 0) losses_[std::string(worker)].push_back({time, in_flight});
+}
+
+void Counters::crashed(std::int64_t time) {
+  after_crash_ = true;
+  for (auto& [name, counter] : counters_) {
+    counter.numbers.crashed(time - (counter.signs_checkpoints ? checkpoint_settling_time : settling_time));
+  }
+}
+
+// Gaps in the order in which they were noticed: a later one may be excused by all that may excuse an earlier one.
+void Counters::judge(const End& end, Verdict& verdict) const {
+  auto losses = losses_;
+  std::map<std::string_view, const Counter*> in_order;
+  for (const auto& [name, counter] : counters_) in_order.emplace(name, &counter);
+  for (const auto& [name, counter] : in_order) judge(*counter, end, losses[counter->worker], verdict);
+}
+
+void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& losses, Verdict& verdict) const {
+  const auto settling = counter.signs_checkpoints ? checkpoint_settling_time : settling_time;
+  auto gaps = counter.numbers.gaps();
+  const auto highest = counter.numbers.highest();
+  if (counter.told_last > highest) gaps.push_back({highest + 1, counter.told_last, counter.told_at, false});
+  if (counter.begun_before) {
+    std::erase_if(gaps, [&](const auto& gap) { return gap.first == 1 || gap.noticed < end.begin + settling; });
+  }
+  std::stable_sort(gaps.begin(), gaps.end(), [](const auto& a, const auto& b) { return a.noticed < b.noticed; });
+
+  std::uint64_t awaited = 0;
+  std::uint64_t unlogged = 0;
+  for (const auto& gap : gaps) {
+    std::uint64_t left = gap.size();
+    if (gap.crashed && left <= end.unlogged) {
+      unlogged += left;
+      continue;
+    }
+    if (!end.stopped && gap.noticed >= end.time - settling && awaited + left <= end.unlogged) {
+      awaited += left;
+      continue;
+    }
+    // The latest first: those before may have to account for earlier gaps of other keys.
+    for (auto loss = losses.rbegin(); loss != losses.rend(); ++loss) {
+      if (gap.noticed < loss->time - settling) continue;
+      const auto excused = std::min(left, loss->in_flight);
+      loss->in_flight -= excused;
+      left -= excused;
+    }
+    if (left == 0) continue;
+    verdict.broken(rules::numbers_missing, place_of(counter),
+                   fmt::format("no leaf tells of {}{}", range_text(gap.first, gap.last),
+                               left == gap.size() ? std::string()
+                                                  : fmt::format("; recorded deaths of the worker account for {} of "
+                                                                "them, not for {}",
+                                                                gap.size() - left, left)));
+  }
+  if (awaited != 0) {
+    verdict.note("numbers-awaited", place_of(counter),
+                 fmt::format("{} of the last signatures have no leaf yet", awaited), "verify again later");
+  }
+  if (unlogged != 0) {
+    verdict.note("numbers-of-crash", place_of(counter),
+                 fmt::format("{} signatures have no leaf: the node's run ended without ledger.stop before it could "
+                             "write them, and released nothing without its leaf",
+                             unlogged),
+                 "ask the operator for the cause of that end");
+  }
+}
+
+}  // namespace avseal::audit

@@ -1,0 +1,61 @@
+// The numbers that HSM workers gave to their signatures, reconciled over the leaves of a log.
+#pragma once
+
+#include <unordered_map>
+
+#include "audit/numbers.hpp"
+#include "audit/verdict.hpp"
+
+namespace avseal::audit {
+
+// A signature made long ago has its leaf by now: beyond a request's deadline, the limits of an HSM call, and a group
+// commit. Milliseconds.
+inline constexpr std::int64_t settling_time = 60'000;
+// Uses for checkpoints are told once an hour.
+inline constexpr std::int64_t checkpoint_settling_time = 2 * 3'600'000;
+
+// What one worker's counter of one key gave.
+struct Counter {
+  std::string worker;
+  std::string key;
+  Numbers numbers;
+  bool begun_before = false;  // its first numbers may lie before what is read
+  bool signs_checkpoints = false;
+  std::uint64_t told_last = 0;  // by worker.lost
+  std::int64_t told_at = 0;
+};
+
+class Counters {
+ public:
+  // Stable for the life of *this. `begins_midway`: leaves before those that are read are not at hand.
+  Counter& of(std::string_view worker, std::string_view key, bool begins_midway);
+  void add(Counter& counter, std::uint64_t first, std::uint64_t last, std::uint64_t leaf, std::int64_t time,
+           Verdict& verdict);
+
+  // A connection to the worker ended: so many signatures may have been made and not told.
+  void lost(std::string_view worker, std::uint64_t in_flight, std::int64_t time);
+  // The node's run ended without ledger.stop, after a leaf of that time.
+  void crashed(std::int64_t time);
+  void began_again() { after_crash_ = false; }  // behind ledger.stop
+
+  struct End {
+    std::int64_t begin = 0;      // time of the first leaf that was read
+    std::int64_t time = 0;       // of the last one
+    bool stopped = false;        // that is ledger.stop
+    std::uint64_t unlogged = 0;  // signatures of a worker that may wait for their leaf at one time
+  };
+  void judge(const End& end, Verdict& verdict) const;
+
+ private:
+  struct Loss {
+    std::int64_t time;
+    std::uint64_t in_flight;
+  };
+  void judge(const Counter& counter, const End& end, std::vector<Loss>& losses, Verdict& verdict) const;
+
+  std::unordered_map<std::string, Counter> counters_;          // by worker LF key
+  std::unordered_map<std::string, std::vector<Loss>> losses_;  // by worker, in order of time
+  bool after_crash_ = false;
+};
+
+}  // namespace avseal::audit

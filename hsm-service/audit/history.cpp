@@ -1,0 +1,188 @@
+#include "audit/history.hpp"
+
+#include <fmt/format.h>
+
+#include "audit/rules.hpp"
+#include "tokens/json.hpp"
+
+namespace avseal::audit {
+
+namespace {
+
+constexpr std::uint64_t max_checkpoint_uses = 1'000'000;  // of one entry: an hour has 3,600
+
+std::string place_of(std::uint64_t leaf) {
+  return fmt::format("leaf {}", leaf);
+}
+
+std::optional<std::uint64_t> count(const boost::json::object& object, std::string_view name) {
+  const auto found = object.find(name);
+  const auto* value = found == object.end() ? nullptr : found->value().if_int64();
+  if (value == nullptr || *value < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(*value);
+}
+
+std::string_view text(const boost::json::object& object, std::string_view name) {
+  const auto found = object.find(name);
+  const auto* value = found == object.end() ? nullptr : found->value().if_string();
+  return value == nullptr ? std::string_view() : std::string_view(*value);
+}
+
+// The configured origin is that of each year's log without the year.
+bool is_of(std::string_view origin, std::string_view named) {
+  return origin == named || origin.substr(0, origin.rfind('/')) == named;
+}
+
+}  // namespace
+
+void History::begin(std::string origin, bool midway) {
+  origin_ = std::move(origin);
+  midway_ = midway;
+  previous_.reset();
+}
+
+void History::malformed(std::uint64_t leaf, std::string found) {
+  verdict_.broken(rules::details_malformed, place_of(leaf), std::move(found));
+}
+
+void History::take(const Facts& facts) {
+  for (const auto& breach : facts.breaches) verdict_.broken(breach);
+  std::vector<User> users;
+  for (const auto& user : facts.users) {
+    users.push_back({&counters_.of(user.worker, user.key, midway_), keys_.find(user.kid)});
+  }
+  auto act = facts.acts.begin();
+  auto use = facts.uses.begin();
+  for (std::uint32_t leaf = 0; leaf < facts.times.size(); ++leaf) {
+    check_order(facts, leaf);
+    const bool is_act = act != facts.acts.end() && act->leaf == leaf;
+    const bool is_start = is_act && act->event == "ledger.start";
+    if (facts.first + leaf == 0 && !is_start) {
+      verdict_.broken(rules::start_missing, place_of(0), "another event");
+    }
+    if (stopped_ && !is_start) {
+      verdict_.broken(rules::after_stop, place_of(facts.first + leaf), "another event behind ledger.stop");
+      stopped_ = false;
+    }
+    if (is_act) this->act(*act++, facts.first + leaf, facts.times[leaf]);
+    for (; use != facts.uses.end() && use->leaf == leaf; ++use) this->use(facts, *use, users);
+  }
+}
+
+void History::check_order(const Facts& facts, std::uint32_t leaf) {
+  const auto time = facts.times[leaf];
+  if (!first_time_) {
+    first_time_ = time;
+  } else if (time < last_time_) {
+    verdict_.broken(rules::time_back, place_of(facts.first + leaf),
+                    fmt::format("its time is {} ms before that of the leaf before it", last_time_ - time));
+  }
+  time_before_ = last_time_;
+  last_time_ = std::max(last_time_, time);
+}
+
+void History::act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) {
+  if (act.event == "ledger.start") {
+    start(act.details, leaf);
+  } else if (act.event == "worker.lost") {
+    worker_lost(act.details, leaf, time);
+  } else if (act.event == "keys.loaded") {
+    keys_.loaded(act.details, leaf, time, verdict_);
+    keys_named_ = true;
+    unlogged_ = count(act.details, "unlogged_limit").value_or(0);
+  } else {
+    checkpoints(act.details, leaf, time);
+  }
+  stopped_ = act.event == "ledger.stop";
+}
+
+void History::start(const boost::json::object& details, std::uint64_t leaf) {
+  if (leaf == 0) {
+    if (!is_of(origin_, text(details, "origin"))) {
+      verdict_.broken(rules::start_missing, place_of(0),
+                      fmt::format("ledger.start of origin \"{}\" in the log \"{}\"", text(details, "origin"), origin_));
+    }
+    const auto previous = details.find("previous");
+    if (previous != details.end() && previous->value().is_object()) {
+      const auto& named = previous->value().get_object();
+      previous_ = {std::string(text(named, "origin")), count(named, "size").value_or(0),
+                   std::string(text(named, "root"))};
+      return;
+    }
+  }
+  if (stopped_) {
+    counters_.began_again();
+  } else if (first_time_ && leaf != 0) {
+    counters_.crashed(time_before_);
+    verdict_.note("run-not-stopped", place_of(leaf),
+                  "the node started again and its run before had not ended with ledger.stop",
+                  "ask the operator for the cause: a crash, a power cut, or kill");
+  }
+  if (const auto torn = count(details, "torn_bytes"); torn) {
+    verdict_.note("torn-tail", place_of(leaf),
+                  fmt::format("this start cut {} bytes off the log that were never on disk whole", *torn));
+  }
+}
+
+void History::worker_lost(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
+  const auto worker = text(details, "worker");
+  const auto in_flight = count(details, "in_flight");
+  if (worker.empty() || !in_flight) return malformed(leaf, "worker.lost without `worker` or `in_flight`");
+  counters_.lost(worker, *in_flight, time);
+  const auto last = details.find("last_sequences");
+  if (last == details.end() || !last->value().is_object()) return;
+  for (const auto& [key, sequence] : last->value().get_object()) {
+    const auto* number = sequence.if_int64();
+    if (number == nullptr || *number < 0) return malformed(leaf, "worker.lost with a sequence that is no number");
+    auto& counter = counters_.of(worker, std::string_view(key), midway_);
+    counter.told_last = std::max(counter.told_last, static_cast<std::uint64_t>(*number));
+    counter.told_at = time;
+  }
+}
+
+// Uses of the log's key for checkpoints, which have no leaves of their own.
+void History::checkpoints(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
+  const auto found = details.find("checkpoints");
+  if (found == details.end()) return;
+  const auto* list = found->value().if_array();
+  if (list == nullptr) return malformed(leaf, "`checkpoints` that is no array");
+  for (const auto& element : *list) {
+    const auto* entry = element.if_object();
+    const auto first = entry == nullptr ? std::nullopt : count(*entry, "first");
+    const auto last = entry == nullptr ? std::nullopt : count(*entry, "last");
+    if (!first || !last || *first == 0 || *last < *first || *last - *first >= max_checkpoint_uses ||
+        text(*entry, "worker").empty() || text(*entry, "key").empty() || text(*entry, "kid").empty()) {
+      return malformed(leaf, "an entry of `checkpoints` without worker, key, kid, or first <= last");
+    }
+    auto& counter = counters_.of(text(*entry, "worker"), text(*entry, "key"), midway_);
+    counter.signs_checkpoints = true;
+    counters_.add(counter, *first, *last, leaf, time, verdict_);
+    uses_ += *last - *first + 1;
+    const Facts::User user{counter.worker, counter.key, std::string(text(*entry, "kid")), "ledger"};
+    const auto* state = keys_.find(user.kid);
+    check_key(user, state, leaf, time);
+  }
+}
+
+void History::use(const Facts& facts, const Facts::Use& use, std::vector<User>& users) {
+  const auto leaf = facts.first + use.leaf;
+  const auto time = facts.times[use.leaf];
+  auto& user = users[use.user];
+  counters_.add(*user.counter, use.sequence, use.sequence, leaf, time, verdict_);
+  ++uses_;
+  check_key(facts.users[use.user], user.state, leaf, time);
+}
+
+void History::check_key(const Facts::User& user, const KeyState*& state, std::uint64_t leaf, std::int64_t time) {
+  if (state == nullptr) state = keys_.find(user.kid);
+  if (state != nullptr) return KeyHistory::check(*state, user.key, user.kind, leaf, time, verdict_);
+  if (midway_ && !keys_named_) return;
+  verdict_.broken(rules::key_unknown, place_of(leaf),
+                  fmt::format("a use of key {} with the thumbprint {}", user.key, user.kid));
+}
+
+void History::finish() {
+  counters_.judge({first_time_.value_or(0), last_time_, stopped_, unlogged_}, verdict_);
+}
+
+}  // namespace avseal::audit

@@ -1,0 +1,65 @@
+// Judges what leaves say in the order of their logs: one period after the other, or from somewhere within one.
+#pragma once
+
+#include <optional>
+
+#include "audit/counters.hpp"
+#include "audit/facts.hpp"
+#include "audit/keys.hpp"
+
+namespace avseal::audit {
+
+// The log before this one, as ledger.start of leaf 0 names it.
+struct Previous {
+  std::string origin;
+  std::uint64_t size = 0;
+  std::string root;  // base64
+};
+
+class History {
+ public:
+  explicit History(Verdict& verdict) : verdict_(verdict) {}
+
+  // The leaves of another log follow. `midway`: what is before them is not at hand, so counters and keys may be known
+  // from there.
+  void begin(std::string origin, bool midway);
+  // In order; facts.first is where the leaves before ended.
+  void take(const Facts& facts);
+  // After the last leaf of all.
+  void finish();
+
+  [[nodiscard]] const std::optional<Previous>& previous() const { return previous_; }  // of this log
+  [[nodiscard]] std::int64_t first_time() const { return first_time_.value_or(0); }
+  [[nodiscard]] std::int64_t last_time() const { return last_time_; }
+  [[nodiscard]] std::uint64_t uses() const { return uses_; }
+
+ private:
+  struct User {
+    Counter* counter;
+    const KeyState* state;
+  };
+  void check_order(const Facts& facts, std::uint32_t leaf);
+  void act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time);
+  void start(const boost::json::object& details, std::uint64_t leaf);
+  void worker_lost(const boost::json::object& details, std::uint64_t leaf, std::int64_t time);
+  void checkpoints(const boost::json::object& details, std::uint64_t leaf, std::int64_t time);
+  void use(const Facts& facts, const Facts::Use& use, std::vector<User>& users);
+  void check_key(const Facts::User& user, const KeyState*& state, std::uint64_t leaf, std::int64_t time);
+  void malformed(std::uint64_t leaf, std::string found);
+
+  Verdict& verdict_;
+  Counters counters_;
+  KeyHistory keys_;
+  std::string origin_;
+  bool midway_ = false;
+  bool keys_named_ = false;  // by a leaf of what was read
+  bool stopped_ = false;     // the leaf before is ledger.stop
+  std::optional<Previous> previous_;
+  std::optional<std::int64_t> first_time_;
+  std::int64_t last_time_ = 0;
+  std::int64_t time_before_ = 0;  // of the leaf before
+  std::uint64_t unlogged_ = 0;
+  std::uint64_t uses_ = 0;
+};
+
+}  // namespace avseal::audit

@@ -1,0 +1,94 @@
+#include "audit/keys.hpp"
+
+#include <set>
+
+#include <fmt/format.h>
+
+#include "audit/counters.hpp"
+#include "audit/rules.hpp"
+#include "tokens/json.hpp"
+
+namespace avseal::audit {
+
+namespace {
+
+struct Named {
+  std::string kid;
+  KeyState state;
+};
+
+Result<std::vector<Named>> read(const boost::json::object& details) {
+  const auto it = details.find("keys");
+  const auto* list = it == details.end() ? nullptr : it->value().if_array();
+  if (list == nullptr) {
+    return errors::make(Category::bad_request, "member-missing", "expected an array `keys`, found none");
+  }
+  std::vector<Named> keys;
+  for (const auto& element : *list) {
+    AVSEAL_TRY(auto reader, tokens::ObjectReader::open(element));
+    Named named;
+    AVSEAL_TRY(const auto key, reader.string("key"));
+    AVSEAL_TRY(const auto kid, reader.string("kid"));
+    AVSEAL_TRY(const auto kind, reader.string("kind"));
+    AVSEAL_TRY(const auto state, reader.string("state"));
+    AVSEAL_CHECK(reader.finish());
+    named.kid = kid;
+    named.state = {std::string(key), std::string(kind), std::string(state), 0};
+    keys.push_back(std::move(named));
+  }
+  return keys;
+}
+
+}  // namespace
+
+void KeyHistory::loaded(const boost::json::object& details, std::uint64_t leaf, std::int64_t time, Verdict& verdict) {
+  auto named = read(details);
+  if (!named) {
+    return verdict.broken(rules::details_malformed, fmt::format("leaf {}", leaf), named.error().detail);
+  }
+  std::set<std::string> present;
+  for (auto& key : *named) {
+    present.insert(key.kid);
+    auto& known = keys_[key.kid];
+    const bool same = known.state == key.state.state;
+    key.state.since = same ? known.since : time;
+    known = std::move(key.state);
+  }
+  for (auto& [kid, state] : keys_) {
+    if (present.count(kid) != 0 || state.state == "retired") continue;
+    state.state = "retired";
+    state.since = time;
+  }
+}
+
+const KeyState* KeyHistory::find(std::string_view kid) const {
+  const auto found = keys_.find(std::string(kid));
+  return found == keys_.end() ? nullptr : &found->second;
+}
+
+// What was begun with a key before its state changed may end after that.
+void KeyHistory::check(const KeyState& state, std::string_view key, std::string_view kind, std::uint64_t leaf,
+                       std::int64_t time, Verdict& verdict) {
+  const auto place = [leaf] { return fmt::format("leaf {}", leaf); };
+  if (state.key != key) {
+    verdict.broken(rules::key_unknown, place(),
+                   fmt::format("a use of key {} with the thumbprint of key {}", key, state.key));
+  }
+  if (!kind.empty() && state.kind != kind) {
+    verdict.broken(rules::key_of_other_kind, place(),
+                   fmt::format("key {} of kind {}, expected kind {}", key, state.kind, kind));
+  }
+  if (state.state == "active") return;
+  const bool settles = time <= state.since + settling_time;
+  if (state.state == "retired" && !settles) {
+    verdict.broken(rules::key_retired, place(),
+                   fmt::format("a use of key {}, which was retired {} s before", key, (time - state.since) / 1000));
+  }
+  // The key of the log signs on beside its successor for a time.
+  const bool may_verify = state.state == "verifying" && (settles || state.kind == "ledger");
+  if (state.state != "retired" && !may_verify) {
+    verdict.broken(rules::key_not_active, place(), fmt::format("a use of key {}, which is {}", key, state.state));
+  }
+}
+
+}  // namespace avseal::audit

@@ -1,0 +1,59 @@
+// What an audit holds a log to. docs/auditors.md lists these codes.
+#pragma once
+
+#include "audit/verdict.hpp"
+
+namespace avseal::audit::rules {
+
+// The leaves, one by one.
+inline constexpr Rule leaf_malformed{
+    "leaf-malformed", "canonical JSON with the members of a leaf",
+    "an entry that avseal did not write is in the signed log: keep it and ask the operator how it came there"};
+inline constexpr Rule index_wrong{"index-wrong", "a leaf that names its own place",
+                                  "leaves were moved, removed or put in before the tree was made: ask the operator for "
+                                  "the node's backups of that day"};
+inline constexpr Rule signature_missing{
+    "signature-missing", "with what was released, the use of a key that signed it",
+    "the node released something that no HSM worker is recorded to have signed: treat the node as taken over until it "
+    "is explained"};
+inline constexpr Rule uses_omitted{"uses-omitted", "every use of a key in its leaf",
+                                   "numbers of these uses cannot be reconciled: compare with the HSM's own log"};
+
+// Their order.
+inline constexpr Rule time_back{"time-back", "times that never decrease",
+                                "the clock went back unnoticed, or leaves were put in later: compare with other "
+                                "systems' logs around that leaf"};
+inline constexpr Rule start_missing{"start-missing", "a log that begins with ledger.start of its own origin",
+                                    "the beginning of the log is not its own: compare with earlier checkpoints"};
+inline constexpr Rule after_stop{"leaf-after-stop", "ledger.start behind ledger.stop",
+                                 "something wrote to the log while the node was stopped: ask the operator who"};
+inline constexpr Rule previous_differs{
+    "previous-differs", "the earlier period as its successor names it",
+    "the closed log was altered or exchanged after the turn of the year: get the operator's backup of it"};
+
+// Counters of (worker, key).
+inline constexpr Rule number_doubled{
+    "number-doubled", "each number of a worker's key once",
+    "two leaves claim one signature, or a worker's instance id was used twice: compare "
+    "with the HSM's own log"};
+inline constexpr Rule numbers_missing{
+    "numbers-missing", "a leaf for every signature but those that a recorded death of the worker accounts for",
+    "signatures were made that the log does not show: compare with the HSM's own log, and treat the key as misused "
+    "until they are explained"};
+inline constexpr Rule numbers_scattered{"numbers-scattered", "numbers that come nearly in order",
+                                        "this counter cannot be judged: ask the operator what wrote these leaves"};
+inline constexpr Rule details_malformed{"details-malformed", "the details that this event has",
+                                        "what the leaf should account for stays unaccounted for: ask the operator"};
+
+// Keys.
+inline constexpr Rule key_unknown{"key-unknown", "a key that a leaf keys.loaded names before its first use",
+                                  "a key signed that the log does not know: treat it as misused until the operator "
+                                  "explains it"};
+inline constexpr Rule key_not_active{"key-not-active", "signatures by keys that are active",
+                                     "a staged or replaced key signed: ask the operator why"};
+inline constexpr Rule key_retired{"key-retired", "no use of a key that was retired",
+                                  "a retired key signed: treat it as misused until the operator explains it"};
+inline constexpr Rule key_of_other_kind{"key-of-other-kind", "a signature by a key of the kind that the event needs",
+                                        "the event was signed with a key that is not for it: ask the operator why"};
+
+}  // namespace avseal::audit::rules

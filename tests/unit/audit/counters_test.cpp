@@ -1,0 +1,206 @@
+// Numbers of signatures and keys, as leaves tell them.
+#include "audit/rules.hpp"
+#include "support.hpp"
+
+namespace avseal::audit::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Verdict judge(const Log& log) {
+  Verdict verdict;
+  History history(verdict);
+  history.begin(std::string(log_origin), false);
+  Leaf leaf;
+  history.take(facts_of(log.views(), 0, leaf));
+  history.finish();
+  return verdict;
+}
+
+constexpr std::int64_t long_after = 10 * settling_time;
+
+TEST(CountersTest, FindsAMissingNumber) {
+  Log log;
+  log.begin().sign(1).sign(3).sign(4).stop();
+  const auto verdict = judge(log);
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("worker w-1, key avatar-id | no leaf tells of number 2"));
+  Log first;
+  first.begin().sign(2).stop();
+  EXPECT_THAT(text_of(judge(first)), HasSubstr("number 1"));
+}
+
+TEST(CountersTest, FindsANumberThatIsThereTwice) {
+  Log log;
+  log.begin().sign(1).sign(2).sign(2).stop();
+  const auto verdict = judge(log);
+  EXPECT_THAT(ids(verdict), ElementsAre("number-doubled"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("leaf 4"));
+}
+
+TEST(CountersTest, CountsEachKeyAndWorkerForItself) {
+  Log log;
+  log.begin().sign(1).sign(1, "w-2").add("grant.access-token", {}, {use("access-token", 1)}).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+}
+
+TEST(CountersTest, ADeathAccountsForAsManyAsWereInFlight) {
+  Log log;
+  log.begin().sign(1).sign(4).lost("w-1", 2, {{"avatar-id", 4}}).wait(long_after).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+
+  Log more;
+  more.begin().sign(1).sign(5).lost("w-1", 2, {{"avatar-id", 5}}).wait(long_after).stop();
+  const auto verdict = judge(more);
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("account for 2 of them, not for 1"));
+
+  Log other;
+  other.begin().sign(1).sign(4).lost("w-2", 2).wait(long_after).stop();
+  EXPECT_THAT(ids(judge(other)), ElementsAre("numbers-missing")) << "another worker's death";
+}
+
+TEST(CountersTest, AddsUpTheConnectionsOfAWorker) {
+  Log log;
+  log.begin().sign(1).sign(5).lost("w-1", 2).lost("w-1", 1).wait(long_after).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+}
+
+TEST(CountersTest, SharesADeathAmongKeys) {
+  Log log;
+  log.begin().sign(2).add("grant.access-token", {}, {use("access-token", 2)}).lost("w-1", 2).wait(long_after).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  Log less;
+  less.begin().sign(2).add("grant.access-token", {}, {use("access-token", 2)}).lost("w-1", 1).wait(long_after).stop();
+  EXPECT_THAT(ids(judge(less)), ElementsAre("numbers-missing"));
+}
+
+TEST(CountersTest, ADeathDoesNotAccountForWhatWasMissingLongBefore) {
+  Log log;
+  log.begin().sign(1).sign(3).wait(long_after).lost("w-1", 5).stop();
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-missing"));
+}
+
+TEST(CountersTest, LeavesLaterDeathsToLaterGaps) {
+  Log log;
+  log.begin().add("grant.access-token", {}, {use("access-token", 2)}).lost("w-1", 1).wait(long_after);
+  log.sign(2).lost("w-1", 1).wait(long_after).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty()) << "avatar-id is judged last and its gap is the later one";
+}
+
+TEST(CountersTest, FindsWhatADeathSaysWasAnsweredAndNoLeafTells) {
+  Log log;
+  log.begin().sign(1).lost("w-1", 0, {{"avatar-id", 3}}).wait(long_after).stop();
+  const auto verdict = judge(log);
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("numbers 2 to 3"));
+}
+
+TEST(CountersTest, WaitsForLeavesOfARunningNode) {
+  Log log;
+  log.begin().sign(1).sign(4);
+  const auto verdict = judge(log);
+  EXPECT_TRUE(verdict.good());
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-awaited"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("2 of the last signatures"));
+  log.wait(long_after).sign(5);
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-missing")) << "not for ever";
+
+  Log many;
+  many.begin().sign(1).sign(200);
+  EXPECT_THAT(ids(judge(many)), ElementsAre("numbers-missing")) << "more than can be under way";
+}
+
+TEST(CountersTest, TellsWhatACrashLeftOut) {
+  Log log;
+  log.begin().sign(1).sign(3).start().loaded({loaded_key("avatar-id")}).wait(long_after).sign(7).sign(8).stop();
+  const auto verdict = judge(log);
+  EXPECT_TRUE(verdict.good()) << text_of(verdict);
+  EXPECT_THAT(ids(verdict), ElementsAre("run-not-stopped", "numbers-of-crash"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("4 signatures have no leaf"));
+
+  Log later;
+  later.begin().sign(1).start().loaded({loaded_key("avatar-id")}).sign(3).sign(5).stop();
+  EXPECT_THAT(ids(judge(later)), ElementsAre("run-not-stopped", "numbers-missing", "numbers-of-crash"))
+      << "4 is of the run after the crash";
+
+  Log fresh;
+  fresh.begin().sign(1).stop().begin().sign(5, "w-2").stop();
+  EXPECT_THAT(ids(judge(fresh)), ElementsAre("numbers-missing")) << "no crash";
+}
+
+TEST(CountersTest, CountsTheSignaturesOfCheckpoints) {
+  const auto told = [](std::uint64_t first, std::uint64_t last) {
+    return boost::json::object{
+        {"checkpoints",
+         boost::json::array{boost::json::object{
+             {"first", first}, {"key", "ledger"}, {"kid", kid_of("ledger")}, {"last", last}, {"worker", "w-1"}}}}};
+  };
+  Log log;
+  log.begin().add("ledger.export", {}, {use("ledger", 11)}).wait(checkpoint_settling_time / 2);
+  log.add("ledger.checkpoints", told(1, 10)).add("ledger.stop", told(12, 12));
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+
+  Log doubled;
+  doubled.begin().add("ledger.checkpoints", told(1, 10)).add("ledger.stop", told(10, 12));
+  EXPECT_THAT(ids(judge(doubled)), ElementsAre("number-doubled", "numbers-missing"));
+
+  Log malformed;
+  malformed.begin().add("ledger.checkpoints", told(3, 2)).add("ledger.checkpoints", told(1, 2'000'000)).stop();
+  EXPECT_THAT(ids(judge(malformed)), ElementsAre("details-malformed", "details-malformed"));
+}
+
+TEST(CountersTest, FindsDetailsThatAccountForNothing) {
+  Log log;
+  log.begin().add("worker.lost", {{"worker", "w-1"}}).add("keys.loaded", {{"keys", 1}}).stop();
+  EXPECT_THAT(ids(judge(log)), ElementsAre("details-malformed", "details-malformed"));
+}
+
+TEST(KeysTest, FindsAKeyThatNoLeafNamed) {
+  Log log;
+  log.start().sign(1).loaded({loaded_key("avatar-id")}).sign(2).stop();
+  const auto verdict = judge(log);
+  EXPECT_THAT(ids(verdict), ElementsAre("key-unknown"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("leaf 1"));
+
+  Log other_name;
+  auto other = use("avatar-id", 1);
+  other["key"] = "avatar-id-2";
+  other_name.begin().add("sign.avatar-id", {}, {other}).stop();
+  EXPECT_THAT(ids(judge(other_name)), ElementsAre("key-unknown"));
+}
+
+TEST(KeysTest, FindsAKeyThatWasRetired) {
+  Log log;
+  log.begin().sign(1).loaded({loaded_key("next", "active", "avatar-id")}).sign(2).wait(long_after).sign(3).stop();
+  const auto verdict = judge(log);
+  EXPECT_THAT(ids(verdict), ElementsAre("key-retired")) << text_of(verdict);
+  EXPECT_THAT(text_of(verdict), HasSubstr("leaf 5"));
+}
+
+TEST(KeysTest, FindsAKeyThatIsNotActive) {
+  Log staged;
+  staged.start().loaded({loaded_key("avatar-id", "staged")}).sign(1).stop();
+  EXPECT_THAT(ids(judge(staged)), ElementsAre("key-not-active"));
+
+  Log replaced;
+  replaced.begin().loaded({loaded_key("avatar-id", "verifying")}).sign(1).wait(long_after).sign(2).stop();
+  EXPECT_THAT(ids(judge(replaced)), ElementsAre("key-not-active"));
+
+  Log overlap;
+  overlap.begin().loaded({loaded_key("ledger", "verifying")}).wait(long_after);
+  overlap.add("ledger.export", {}, {use("ledger", 1)}).stop();
+  EXPECT_THAT(ids(judge(overlap)), IsEmpty()) << "the log's key signs on beside its successor";
+}
+
+TEST(KeysTest, RemembersSinceWhenAStateIs) {
+  Log log;
+  log.begin().loaded({loaded_key("avatar-id", "verifying")}).wait(long_after);
+  log.loaded({loaded_key("avatar-id", "verifying")}).sign(1).stop();
+  EXPECT_THAT(ids(judge(log)), ElementsAre("key-not-active"));
+}
+
+}  // namespace
+}  // namespace avseal::audit::test
