@@ -9,7 +9,7 @@ namespace avseal::audit {
 
 namespace {
 
-constexpr std::uint64_t max_checkpoint_uses = 1'000'000;  // of one entry: an hour has 3,600
+constexpr std::uint64_t max_checkpoint_uses = 1'000'000;  // in one run: an hour has 3,600
 
 std::string place_of(std::uint64_t leaf) {
   return fmt::format("leaf {}", leaf);
@@ -28,6 +28,16 @@ std::string_view text(const boost::json::object& object, std::string_view name) 
   return value == nullptr ? std::string_view() : std::string_view(*value);
 }
 
+// [first, last], numbers from 1.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> run_of(const boost::json::value& run) {
+  const auto* ends = run.if_array();
+  if (ends == nullptr || ends->size() != 2 || !(*ends)[0].is_int64() || !(*ends)[1].is_int64()) return std::nullopt;
+  const auto first = (*ends)[0].get_int64();
+  const auto last = (*ends)[1].get_int64();
+  if (first < 1 || last < first || static_cast<std::uint64_t>(last - first) >= max_checkpoint_uses) return std::nullopt;
+  return std::pair{static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(last)};
+}
+
 // The configured origin is that of each year's log without the year.
 bool is_of(std::string_view origin, std::string_view named) {
   return origin == named || origin.substr(0, origin.rfind('/')) == named;
@@ -35,9 +45,17 @@ bool is_of(std::string_view origin, std::string_view named) {
 
 }  // namespace
 
+std::optional<Previous> previous_in(const boost::json::object& details) {
+  const auto found = details.find("previous");
+  const auto* named = found == details.end() ? nullptr : found->value().if_object();
+  if (named == nullptr) return std::nullopt;
+  return Previous{std::string(text(*named, "origin")), count(*named, "size").value_or(0),
+                  std::string(text(*named, "root"))};
+}
+
 void History::begin(std::string origin, bool midway) {
   origin_ = std::move(origin);
-  midway_ = midway;
+  midway_ = midway_ || midway;
   previous_.reset();
 }
 
@@ -83,7 +101,7 @@ void History::check_order(const Facts& facts, std::uint32_t leaf) {
 
 void History::act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) {
   if (act.event == "ledger.start") {
-    start(act.details, leaf);
+    start(act.details, leaf, time);
   } else if (act.event == "worker.lost") {
     worker_lost(act.details, leaf, time);
   } else if (act.event == "keys.loaded") {
@@ -91,24 +109,25 @@ void History::act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) 
     keys_named_ = true;
     unlogged_ = count(act.details, "unlogged_limit").value_or(0);
   } else {
-    checkpoints(act.details, leaf, time);
+    checkpoint_uses(act.details, Told::once, leaf, time);
   }
   stopped_ = act.event == "ledger.stop";
 }
 
-void History::start(const boost::json::object& details, std::uint64_t leaf) {
+void History::start(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
+  run_begins(details, leaf);
+  // What the run before remembered of checkpoints; it may have ended between telling it and forgetting it.
+  checkpoint_uses(details, stopped_ ? Told::once : Told::maybe_twice, leaf, time);
+}
+
+void History::run_begins(const boost::json::object& details, std::uint64_t leaf) {
   if (leaf == 0) {
     if (!is_of(origin_, text(details, "origin"))) {
       verdict_.broken(rules::start_missing, place_of(0),
                       fmt::format("ledger.start of origin \"{}\" in the log \"{}\"", text(details, "origin"), origin_));
     }
-    const auto previous = details.find("previous");
-    if (previous != details.end() && previous->value().is_object()) {
-      const auto& named = previous->value().get_object();
-      previous_ = {std::string(text(named, "origin")), count(named, "size").value_or(0),
-                   std::string(text(named, "root"))};
-      return;
-    }
+    previous_ = previous_in(details);
+    if (previous_) return;
   }
   if (stopped_) {
     counters_.began_again();
@@ -140,28 +159,42 @@ void History::worker_lost(const boost::json::object& details, std::uint64_t leaf
   }
 }
 
-// Uses of the log's key for checkpoints, which have no leaves of their own.
-void History::checkpoints(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
-  const auto found = details.find("checkpoints");
+// Uses of keys for checkpoints, which have no leaves of their own.
+void History::checkpoint_uses(const boost::json::object& details, Told told, std::uint64_t leaf, std::int64_t time) {
+  const auto found = details.find("uses");
   if (found == details.end()) return;
   const auto* list = found->value().if_array();
-  if (list == nullptr) return malformed(leaf, "`checkpoints` that is no array");
-  for (const auto& element : *list) {
-    const auto* entry = element.if_object();
-    const auto first = entry == nullptr ? std::nullopt : count(*entry, "first");
-    const auto last = entry == nullptr ? std::nullopt : count(*entry, "last");
-    if (!first || !last || *first == 0 || *last < *first || *last - *first >= max_checkpoint_uses ||
-        text(*entry, "worker").empty() || text(*entry, "key").empty() || text(*entry, "kid").empty()) {
-      return malformed(leaf, "an entry of `checkpoints` without worker, key, kid, or first <= last");
-    }
-    auto& counter = counters_.of(text(*entry, "worker"), text(*entry, "key"), midway_);
-    counter.signs_checkpoints = true;
-    counters_.add(counter, *first, *last, leaf, time, verdict_);
-    uses_ += *last - *first + 1;
-    const Facts::User user{counter.worker, counter.key, std::string(text(*entry, "kid")), "ledger"};
-    const auto* state = keys_.find(user.kid);
-    check_key(user, state, leaf, time);
+  bool good = list != nullptr;
+  for (std::size_t i = 0; good && i < list->size(); ++i) {
+    const auto* entry = (*list)[i].if_object();
+    good = entry != nullptr && add_uses(*entry, told, leaf, time);
   }
+  if (!good) malformed(leaf, "`uses` that are not worker, key, kid, and runs of sequences");
+}
+
+bool History::add_uses(const boost::json::object& entry, Told told, std::uint64_t leaf, std::int64_t time) {
+  const auto found = entry.find("sequences");
+  const auto* runs = found == entry.end() ? nullptr : found->value().if_array();
+  const auto worker = text(entry, "worker");
+  const auto key = text(entry, "key");
+  const Facts::User user{std::string(worker), std::string(key), std::string(text(entry, "kid")), {}};
+  if (runs == nullptr || worker.empty() || key.empty() || user.kid.empty()) return false;
+  auto& counter = counters_.of(worker, key, midway_);
+  const auto* state = keys_.find(user.kid);
+  counter.signs_checkpoints = counter.signs_checkpoints || state == nullptr || state->kind == "ledger";
+  for (const auto& run : *runs) {
+    const auto ends = run_of(run);
+    if (!ends) return false;
+    const auto [first, last] = *ends;
+    if (told == Told::once) {
+      counters_.add(counter, first, last, leaf, time, verdict_);
+    } else {
+      for (auto number = first; number <= last; ++number) counter.numbers.add(number, number, time);
+    }
+    uses_ += last - first + 1;
+  }
+  check_key(user, state, leaf, time);
+  return true;
 }
 
 void History::use(const Facts& facts, const Facts::Use& use, std::vector<User>& users) {

@@ -16,12 +16,15 @@ struct Previous {
   std::string root;  // base64
 };
 
+// Of the details of ledger.start.
+std::optional<Previous> previous_in(const boost::json::object& details);
+
 class History {
  public:
   explicit History(Verdict& verdict) : verdict_(verdict) {}
 
-  // The leaves of another log follow. `midway`: what is before them is not at hand, so counters and keys may be known
-  // from there.
+  // The leaves of another log follow. `midway`: what is before them is not at hand, so from then on counters and keys
+  // may have been known from there.
   void begin(std::string origin, bool midway);
   // In order; facts.first is where the leaves before ended.
   void take(const Facts& facts);
@@ -40,9 +43,12 @@ class History {
   };
   void check_order(const Facts& facts, std::uint32_t leaf);
   void act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time);
-  void start(const boost::json::object& details, std::uint64_t leaf);
+  void start(const boost::json::object& details, std::uint64_t leaf, std::int64_t time);
+  void run_begins(const boost::json::object& details, std::uint64_t leaf);
   void worker_lost(const boost::json::object& details, std::uint64_t leaf, std::int64_t time);
-  void checkpoints(const boost::json::object& details, std::uint64_t leaf, std::int64_t time);
+  enum class Told { once, maybe_twice };
+  void checkpoint_uses(const boost::json::object& details, Told told, std::uint64_t leaf, std::int64_t time);
+  bool add_uses(const boost::json::object& entry, Told told, std::uint64_t leaf, std::int64_t time);
   void use(const Facts& facts, const Facts::Use& use, std::vector<User>& users);
   void check_key(const Facts::User& user, const KeyState*& state, std::uint64_t leaf, std::int64_t time);
   void malformed(std::uint64_t leaf, std::string found);

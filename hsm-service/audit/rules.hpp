@@ -56,4 +56,44 @@ inline constexpr Rule key_retired{"key-retired", "no use of a key that was retir
 inline constexpr Rule key_of_other_kind{"key-of-other-kind", "a signature by a key of the kind that the event needs",
                                         "the event was signed with a key that is not for it: ask the operator why"};
 
+// Files of the log. All but the checkpoint can be made again from a good copy of what is below them.
+inline constexpr Rule entry_differs{"entry-differs", "an entry that has the hash of its place in the tree",
+                                    "the entry was altered after it was signed: get the entry bundle from the "
+                                    "operator's backup or another copy and compare"};
+inline constexpr Rule entries_malformed{"entries-malformed", "entries that fill their bundle exactly",
+                                        "the file was damaged or altered: get it from a backup or another copy"};
+inline constexpr Rule entries_missing{"entries-missing", "a bundle of entries for each 256 leaves",
+                                      "the file was deleted: get it from a backup or another copy"};
+inline constexpr Rule tile_differs{"tile-differs", "a tile with the hashes of what is below it",
+                                   "the file was damaged or altered: proofs made of it will fail; it can be made again "
+                                   "from the entries"};
+inline constexpr Rule tile_missing{"tile-missing", "a tile for each 256 hashes of each level",
+                                   "the file was deleted; it can be made again from the entries"};
+inline constexpr Rule log_truncated{"log-truncated", "all leaves that the checkpoint signs",
+                                    "the end of the log was removed or an older copy put in its place: keep what is "
+                                    "there and ask the operator for the rest"};
+inline constexpr Rule root_differs{"root-differs", "entries that lead to the root that the log signed",
+                                   "this is not the log that was signed: keep the copy and compare it with another"};
+inline constexpr Rule segment_differs{"segment-differs", "a segment with the leaves of the tree",
+                                      "the segment file was altered after its leaves were signed: compare it with the "
+                                      "entry bundle"};
+inline constexpr Rule segment_broken{"segment-broken", "segments whose batches hold together",
+                                     "leaves that have no checkpoint yet are damaged: keep the files for the operator"};
+
+// Checkpoints.
+inline constexpr Rule checkpoint_unsigned{
+    "checkpoint-unsigned", "a checkpoint that the log's key, and the policy's quorum of witnesses, signed",
+    "do not rely on this copy: check that the verifier key is the operator's, then ask for the log again"};
+inline constexpr Rule checkpoint_of_other_log{"checkpoint-of-other-log", "a checkpoint of this log",
+                                              "give the checkpoint of this log, or verify the log that it is of"};
+inline constexpr Rule log_shrunk{"log-shrunk", "a log at least as large as the checkpoint that you hold",
+                                 "leaves that were signed are gone: the log was cut or an older copy is served. Your "
+                                 "checkpoint proves it; keep it and confront the operator"};
+inline constexpr Rule log_forked{"log-forked", "one root for one size",
+                                 "the log key signed two histories. Both checkpoints together prove it: keep them and "
+                                 "stop relying on the log"};
+inline constexpr Rule log_rewritten{"log-rewritten", "a log that continues what the checkpoint that you hold signs",
+                                    "leaves that were signed were altered or removed and the tree made anew. Your "
+                                    "checkpoint proves it; keep it and stop relying on the log"};
+
 }  // namespace avseal::audit::rules

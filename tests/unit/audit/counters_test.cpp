@@ -131,25 +131,46 @@ TEST(CountersTest, TellsWhatACrashLeftOut) {
   EXPECT_THAT(ids(judge(fresh)), ElementsAre("numbers-missing")) << "no crash";
 }
 
+boost::json::object told(boost::json::array sequences) {
+  const boost::json::object uses{
+      {"key", "ledger"}, {"kid", kid_of("ledger")}, {"sequences", std::move(sequences)}, {"worker", "w-1"}};
+  return {{"uses", boost::json::array{uses}}};
+}
+
+boost::json::array run(std::int64_t first, std::int64_t last) {
+  return {first, last};
+}
+
 TEST(CountersTest, CountsTheSignaturesOfCheckpoints) {
-  const auto told = [](std::uint64_t first, std::uint64_t last) {
-    return boost::json::object{
-        {"checkpoints",
-         boost::json::array{boost::json::object{
-             {"first", first}, {"key", "ledger"}, {"kid", kid_of("ledger")}, {"last", last}, {"worker", "w-1"}}}}};
-  };
   Log log;
   log.begin().add("ledger.export", {}, {use("ledger", 11)}).wait(checkpoint_settling_time / 2);
-  log.add("ledger.checkpoints", told(1, 10)).add("ledger.stop", told(12, 12));
+  log.add("ledger.checkpoints", told({run(1, 4), run(6, 10)})).add("ledger.stop", told({run(5, 5), run(12, 12)}));
   EXPECT_THAT(ids(judge(log)), IsEmpty());
 
   Log doubled;
-  doubled.begin().add("ledger.checkpoints", told(1, 10)).add("ledger.stop", told(10, 12));
-  EXPECT_THAT(ids(judge(doubled)), ElementsAre("number-doubled", "numbers-missing"));
+  doubled.begin().add("ledger.checkpoints", told({run(1, 10)})).add("ledger.stop", told({run(10, 12)}));
+  EXPECT_THAT(ids(judge(doubled)), ElementsAre("number-doubled"));
 
-  Log malformed;
-  malformed.begin().add("ledger.checkpoints", told(3, 2)).add("ledger.checkpoints", told(1, 2'000'000)).stop();
-  EXPECT_THAT(ids(judge(malformed)), ElementsAre("details-malformed", "details-malformed"));
+  const boost::json::array bad[] = {
+      {run(3, 2)}, {run(0, 2)}, {run(1, 2'000'000)}, {boost::json::array{1}}, {1}, {boost::json::array{"1", 2}}};
+  for (const auto& sequences : bad) {
+    Log malformed;
+    malformed.begin().add("ledger.checkpoints", told(sequences)).stop();
+    EXPECT_THAT(ids(judge(malformed)), ElementsAre("details-malformed")) << sequences;
+  }
+}
+
+TEST(CountersTest, TakesWhatIsToldTwiceAfterACrash) {
+  auto start = told({run(1, 12)});
+  start["origin"] = "demo.example/node-1";
+  Log log;
+  log.begin().add("ledger.checkpoints", told({run(1, 10)})).add("ledger.start", start).loaded({loaded_key("ledger")});
+  log.add("ledger.stop", told({run(13, 14)}));
+  EXPECT_THAT(ids(judge(log)), ElementsAre("run-not-stopped"));
+
+  Log stopped;
+  stopped.begin().add("ledger.stop", told({run(1, 10)})).add("ledger.start", start).stop();
+  EXPECT_THAT(ids(judge(stopped)), ElementsAre("number-doubled"));
 }
 
 TEST(CountersTest, FindsDetailsThatAccountForNothing) {

@@ -122,6 +122,7 @@ TEST(HistoryTest, TakesWhatThePeriodBeforeLeft) {
   Log first;
   first.begin().sign(1).sign(2);
   Log second;
+  second.time = first.time;
   second.add("ledger.start", {{"origin", "demo.example/node-1"},
                               {"previous", {{"origin", log_origin}, {"root", "abc="}, {"size", 4}}}});
   second.time += 1'000'000;

@@ -82,7 +82,7 @@ TEST(LeafTest, RefusesWhatNoLeafHas) {
     EXPECT_EQ(leaf.error().reason, "leaf-malformed");
   }
   EXPECT_THAT(read(R"({"event":"e","index":1,"other":1})").error().detail,
-              ::testing::HasSubstr("at byte 30: a member that leaves do not have"));
+              ::testing::HasSubstr("at byte 31: a member that leaves do not have"));
 }
 
 TEST(LeafTest, HasABoundOfSize) {

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "tlog/checkpoint.hpp"
+#include "tlog/policy.hpp"
+
+namespace avseal::audit {
+
+// Whom an auditor believes: the keys of logs, or a policy that wants witnesses too. A key for one period of a log
+// ("<origin>/2026") stands for its other periods.
+class Trust {
+ public:
+  static Trust of_keys(std::vector<tlog::VerifierKey> keys);
+  static Trust of_policy(tlog::Policy policy);
+
+  // The checkpoint of a note, signed as it has to be. Reasons "note-malformed", "checkpoint-malformed",
+  // "note-signature-missing", "note-signature-wrong", "quorum-missed".
+  [[nodiscard]] Result<tlog::Checkpoint> check(const tlog::Note& note) const;
+  [[nodiscard]] Result<tlog::Checkpoint> check(std::string_view note) const;
+
+ private:
+  explicit Trust(tlog::Policy policy) : policy_(std::move(policy)) {}
+  tlog::Policy policy_;
+};
+
+}  // namespace avseal::audit

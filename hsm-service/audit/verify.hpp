@@ -1,0 +1,47 @@
+// The verdict on a node's log: all its periods that are at hand, or what came after a checkpoint.
+#pragma once
+
+#include "audit/log_check.hpp"
+#include "audit/trust.hpp"
+
+namespace avseal::audit {
+
+// A checkpoint's note as the auditor keeps it, and the name of its file.
+struct HeldNote {
+  std::string name;
+  std::string note;
+};
+
+// Hands on the leaves of the log's segments in order, from the first that is still there: those that have no checkpoint
+// yet, and some before them. Error: the segments are damaged; its detail says which and where.
+using SegmentSink = std::function<void(std::uint64_t index, ByteView leaf)>;
+using SegmentReader = std::function<Result<void>(const SegmentSink& sink)>;
+
+struct VerifyOptions {
+  std::vector<HeldNote> held;
+  std::optional<HeldNote> since;  // only what came after it is read
+  unsigned threads = 1;
+  Progress progress;       // of the log that is being read
+  SegmentReader segments;  // empty: not at hand
+};
+
+// What was looked at, for the report.
+struct Verified {
+  std::string origin;
+  std::uint64_t size = 0;
+  tlog::Hash root{};
+  std::uint64_t read = 0;       // leaves, of all periods
+  std::uint64_t periods = 0;    // logs
+  std::uint64_t uses = 0;       // of keys that were reconciled
+  std::uint64_t awaiting = 0;   // leaves in segments that have no checkpoint yet
+  std::int64_t first_time = 0;  // of the leaves that were read, Unix milliseconds
+  std::int64_t last_time = 0;
+};
+
+// Findings go to the verdict; an Error says why the log could not be judged.
+Result<Verified> verify(const tlog::Source& source, const Trust& trust, const VerifyOptions& options, Verdict& verdict);
+
+// The log of an earlier period: "closed/<year>/" of `source`, which outlives it.
+std::unique_ptr<tlog::Source> closed_log(const tlog::Source& source, const std::string& year);
+
+}  // namespace avseal::audit
