@@ -13,13 +13,14 @@ namespace avseal::audit {
 namespace {
 
 // What nothing of is released without a signature, and the kind of key that makes it.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> signing_events{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> signing_events{{
     {"grant.access-token", "access-token"},
     {"issue.crl", "ue-ca"},
     {"issue.ue-certificate", "ue-ca"},
     {"ledger.export", "ledger"},
     {"sign.avatar-id", "avatar-id"},
     {"sign.avatar-metadata", "avatar-metadata"},
+    {"sign.div", "avatar-id"},
     {"sign.shaken", "avatar-id"},
 }};
 

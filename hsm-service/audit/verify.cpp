@@ -97,6 +97,7 @@ Result<Verified> Verification::run() {
   out_.origin = current.checkpoint.origin;
   out_.size = current.checkpoint.size;
   out_.root = current.checkpoint.root;
+  out_.note = current.note;
   periods_.push_back(std::move(current));
   read_held();
   find_periods();
@@ -214,7 +215,7 @@ void Verification::check_segments(const Period& current) {
     ++expected;
     history_.take(facts_of(std::span(&leaf, 1), index, memory));
   };
-  if (const auto done = options_.segments(take); !done) {
+  if (const auto done = options_.segments(size, take); !done) {
     verdict_.broken(rules::segment_broken, "segments", done.error().detail);
   }
   out_.awaiting = expected - size;

@@ -12,10 +12,10 @@ struct HeldNote {
   std::string note;
 };
 
-// Hands on the leaves of the log's segments in order, from the first that is still there: those that have no checkpoint
-// yet, and some before them. Error: the segments are damaged; its detail says which and where.
+// Hands on the leaves of the log's segments in order: those behind the `published` ones, and some before them. Error:
+// the segments are damaged; its detail says which and where.
 using SegmentSink = std::function<void(std::uint64_t index, ByteView leaf)>;
-using SegmentReader = std::function<Result<void>(const SegmentSink& sink)>;
+using SegmentReader = std::function<Result<void>(std::uint64_t published, const SegmentSink& sink)>;
 
 struct VerifyOptions {
   std::vector<HeldNote> held;
@@ -30,6 +30,7 @@ struct Verified {
   std::string origin;
   std::uint64_t size = 0;
   tlog::Hash root{};
+  std::string note;             // the checkpoint
   std::uint64_t read = 0;       // leaves, of all periods
   std::uint64_t periods = 0;    // logs
   std::uint64_t uses = 0;       // of keys that were reconciled

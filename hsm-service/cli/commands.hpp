@@ -12,6 +12,7 @@ void add_doctor(CLI::App& app, int& exit_code);
 void add_drill(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_key(CLI::App& app, int& exit_code);
+void add_ledger(CLI::App& app, int& exit_code);
 void add_token(CLI::App& app, int& exit_code);
 void add_ue(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);

@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   avseal::cli::add_doctor(app, exit_code);
   avseal::cli::add_device(app, exit_code);
   avseal::cli::add_ue(app, exit_code);
+  avseal::cli::add_ledger(app, exit_code);
   avseal::cli::add_verify(app, exit_code);
   avseal::cli::add_inspect(app, exit_code);
   avseal::cli::add_bench(app, exit_code);

@@ -71,7 +71,7 @@ TEST(HistoryTest, FindsALeafBehindTheStop) {
 }
 
 TEST(HistoryTest, FindsReleasedEventsThatNothingSigned) {
-  for (const char* event : {"sign.avatar-id", "sign.shaken", "sign.avatar-metadata", "grant.access-token",
+  for (const char* event : {"sign.avatar-id", "sign.shaken", "sign.div", "sign.avatar-metadata", "grant.access-token",
                             "issue.ue-certificate", "issue.crl", "ledger.export"}) {
     Log log;
     log.begin().add(event).add(event, {}, {}, "refused").add(event, {}, {}, "discarded").stop();

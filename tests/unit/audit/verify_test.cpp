@@ -397,7 +397,8 @@ class SegmentsTest : public ::testing::Test, protected Site {
     segment_from(250);
   }
   void segment_from(std::uint64_t first) {
-    options.segments = [this, first](const SegmentSink& sink) -> Result<void> {
+    options.segments = [this, first](std::uint64_t published, const SegmentSink& sink) -> Result<void> {
+      EXPECT_EQ(published, 300U);
       const auto views = leaves_.views();
       for (auto i = first; i < views.size(); ++i) sink(i, views[i]);
       if (damaged_) return errors::make(Category::internal, "ledger-corrupt", "00.leaves at offset 7: damaged");

@@ -1,0 +1,83 @@
+#include "cli/ledger_input.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/https_log.hpp"
+#include "cli/object_input.hpp"
+#include "ledger/segment_log.hpp"
+
+namespace avseal::cli {
+namespace {
+
+Result<tlog::VerifierKey> read_vkey(const std::string& file_or_text) {
+  if (!std::filesystem::exists(file_or_text)) return tlog::VerifierKey::parse(file_or_text);
+  AVSEAL_TRY(const auto text, read_file(file_or_text));
+  return tlog::VerifierKey::parse(trimmed(text));
+}
+
+bool has_segments(const std::filesystem::path& directory) {
+  std::error_code failed;
+  std::filesystem::directory_iterator entries(directory, failed);
+  for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) {
+    if (entries->path().extension() == ".leaves") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void LedgerInput::add_to(CLI::App& command) {
+  auto* path = command.add_option("DIRECTORY", directory,
+                                  "the log's files: a node's directory, a closed year of it, an export, or a copy");
+  path->check(CLI::ExistingDirectory);
+  auto* url = service.add_to(command, OperatorClient::Need::anonymous);
+  path->excludes(url);
+  command.add_option("--vkey", vkeys, "the log's verifier key, or a file with it; may be repeated");
+  command.add_option("--policy", policy, "tlog-policy file: logs, witnesses and their quorum")
+      ->check(CLI::ExistingFile);
+}
+
+std::string LedgerInput::name() const {
+  return directory.empty() ? service.url : directory;
+}
+
+Result<std::unique_ptr<tlog::Source>> LedgerInput::source() const {
+  if (!directory.empty()) return tlog::open_directory(directory);
+  if (service.url.empty()) {
+    return errors::make(Category::invalid, "option-missing", "expected the log's DIRECTORY or --url, found neither");
+  }
+  return open_https_log({service.url, service.cacert, service.cert, service.key});
+}
+
+Result<audit::Trust> LedgerInput::trust() const {
+  AVSEAL_TRY(auto trusted, trusted_policy());
+  return audit::Trust::of_policy(std::move(trusted));
+}
+
+Result<tlog::Policy> LedgerInput::trusted_policy() const {
+  tlog::Policy trusted;
+  if (!policy.empty()) {
+    AVSEAL_TRY(const auto text, read_file(policy));
+    AVSEAL_TRY(trusted, tlog::Policy::parse(text));
+  }
+  for (const auto& vkey : vkeys) {
+    AVSEAL_TRY(auto key, read_vkey(vkey));
+    trusted.logs.push_back({std::move(key), {}});
+  }
+  if (!trusted.logs.empty()) return trusted;
+  return errors::make(Category::invalid, "option-missing",
+                      "expected --vkey or --policy: whom to believe that the log is the operator's");
+}
+
+audit::SegmentReader LedgerInput::segments() const {
+  if (directory.empty() || !has_segments(directory)) return {};
+  return [path = directory](std::uint64_t published, const audit::SegmentSink& sink) -> Result<void> {
+    std::uint64_t index = 0;
+    const auto take = [&](std::string_view leaf) { sink(index++, as_bytes(leaf)); };
+    const auto ignore = [](const std::string&, const ledger::SegmentEnd&, ByteView) -> Result<void> { return {}; };
+    (void)published;
+    return ledger::read_segments(path, std::nullopt, take, ignore);
+  };
+}
+
+}  // namespace avseal::cli

@@ -1,0 +1,159 @@
+#include <fstream>
+#include <memory>
+#include <thread>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "cli/hsm_options.hpp"
+#include "cli/ledger_commands.hpp"
+#include "cli/ledger_input.hpp"
+#include "cli/object_input.hpp"
+#include "cli/progress_bar.hpp"
+#include "findings/report.hpp"
+#include "tokens/json.hpp"
+
+namespace avseal::cli {
+namespace {
+
+constexpr int exit_findings = 1;
+constexpr int exit_unjudged = 2;
+constexpr unsigned max_threads = 64;
+
+struct Options {
+  LedgerInput input;
+  std::vector<std::string> checkpoints;
+  std::string since;
+  std::string save;
+  unsigned threads = 0;
+  bool json = false;
+};
+
+std::string time_of(std::int64_t unix_ms) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(unix_ms / 1000), unix_ms % 1000);
+}
+
+Result<audit::HeldNote> read_held(const std::string& file) {
+  AVSEAL_TRY(auto note, read_file(file));
+  return audit::HeldNote{file, std::move(note)};
+}
+
+Result<audit::VerifyOptions> options_of(const Options& options) {
+  audit::VerifyOptions out;
+  for (const auto& file : options.checkpoints) {
+    AVSEAL_TRY(auto held, read_held(file));
+    out.held.push_back(std::move(held));
+  }
+  if (!options.since.empty()) {
+    AVSEAL_TRY(out.since, read_held(options.since));
+  }
+  out.threads =
+      options.threads != 0 ? options.threads : std::clamp(std::thread::hardware_concurrency(), 1U, max_threads);
+  out.segments = options.input.segments();
+  return out;
+}
+
+void print_text(const audit::Verified& verified, const audit::Verdict& verdict, const std::string& name) {
+  const auto findings = verdict.findings();
+  fmt::print("{}", doctor::as_text({"log", name, 0, findings}));
+  if (verified.origin.empty()) return;
+  fmt::print("log       {}, {} leaves, root {}\n", verified.origin, verified.size, tlog::hash_text(verified.root));
+  fmt::print("read      {} leaves of {} logs, {} signatures", verified.read, verified.periods, verified.uses);
+  if (verified.read != 0) fmt::print(", {} to {}", time_of(verified.first_time), time_of(verified.last_time));
+  fmt::print("\n");
+  if (verified.awaiting != 0) fmt::print("awaiting  {} leaves have no checkpoint yet\n", verified.awaiting);
+  fmt::print("verdict   {}\n", verdict.good() ? "good" : "NOT GOOD");
+}
+
+boost::json::array as_json(const doctor::Findings& findings) {
+  boost::json::array out;
+  for (const auto& finding : findings.all()) {
+    out.push_back(boost::json::object{{"action", finding.action},
+                                      {"expected", finding.expected},
+                                      {"found", finding.found},
+                                      {"id", finding.id},
+                                      {"severity", doctor::to_string(finding.severity)},
+                                      {"subject", finding.subject}});
+  }
+  return out;
+}
+
+void print_json(const audit::Verified& verified, const audit::Verdict& verdict, const std::string& name) {
+  const boost::json::object document{{"awaiting", verified.awaiting},
+                                     {"findings", as_json(verdict.findings())},
+                                     {"first_time", verified.first_time},
+                                     {"good", verdict.good()},
+                                     {"last_time", verified.last_time},
+                                     {"log", name},
+                                     {"logs", verified.periods},
+                                     {"origin", verified.origin},
+                                     {"read", verified.read},
+                                     {"root", tlog::hash_text(verified.root)},
+                                     {"signatures", verified.uses},
+                                     {"size", verified.size},
+                                     {"version", 1}};
+  fmt::print("{}\n", tokens::canonical_json(document));
+}
+
+// What was found good is where the next verification may begin.
+Result<void> save_checkpoint(const std::string& file, const std::string& note) {
+  const auto unfinished = file + ".new";
+  std::ofstream out(unfinished, std::ios::binary | std::ios::trunc);
+  out << note;
+  out.close();
+  std::error_code failed;
+  if (out) std::filesystem::rename(unfinished, file, failed);
+  if (out && !failed) return {};
+  return errors::make(Category::unavailable, "file-unwritable", fmt::format("cannot write {}", file));
+}
+
+Result<int> verify_log(const Options& options) {
+  AVSEAL_TRY(const auto source, options.input.source());
+  AVSEAL_TRY(const auto trust, options.input.trust());
+  AVSEAL_TRY(auto how, options_of(options));
+  audit::Verdict verdict;
+  const auto verified = [&] {
+    ProgressBar bar("verifying", "leaves");
+    how.progress = [&bar](std::uint64_t leaves, std::uint64_t all) { bar.show(leaves, all); };
+    return audit::verify(*source, trust, how, verdict);
+  }();
+  if (!verified && verdict.good()) return verified.error();
+  const auto& seen = verified ? *verified : audit::Verified{};
+  options.json ? print_json(seen, verdict, options.input.name()) : print_text(seen, verdict, options.input.name());
+  if (!verified) return verified.error();
+  if (!verdict.good()) return exit_findings;
+  if (!options.save.empty()) AVSEAL_CHECK(save_checkpoint(options.save, seen.note));
+  return 0;
+}
+
+}  // namespace
+
+void add_ledger_verify(CLI::App& ledger, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  auto* command = ledger.add_subcommand("verify", "Verify a log: all of it, or what came after a checkpoint");
+  options->input.add_to(*command);
+  command
+      ->add_option("--checkpoint", options->checkpoints,
+                   "a checkpoint that you hold, which the log must continue; may be repeated")
+      ->check(CLI::ExistingFile);
+  command->add_option("--since", options->since, "a checkpoint up to which you verified the log: reads only the rest")
+      ->check(CLI::ExistingFile);
+  command->add_option("--save-checkpoint", options->save, "file for the log's checkpoint, once all is found good");
+  command->add_option("--threads", options->threads, "instead of one for each processor")
+      ->check(CLI::Range(1U, max_threads));
+  command->add_flag("--json", options->json, "one JSON object, for programs");
+  command->footer(
+      "Hashes every entry again, compares every tile of every level and the root that the checkpoint signs; holds the\n"
+      "log to checkpoints from elsewhere; judges what the leaves say: places, times, signatures, numbers, keys.\n"
+      "Exit status: 0 good, 1 findings, 2 the log cannot be judged.\n\n"
+      "  avseal ledger verify run/ledger --vkey run/artifacts/ledger.vkey --save-checkpoint seen\n"
+      "  avseal ledger verify --url https://node --cacert ca.pem --cert me.pem --key me.key --policy policy --since "
+      "seen");
+  command->callback([options, &exit_code] {
+    const auto done = verify_log(*options);
+    if (!done) report(done.error());
+    exit_code = done ? *done : exit_unjudged;
+  });
+}
+
+}  // namespace avseal::cli
