@@ -90,7 +90,8 @@ asio::awaitable<Result<VerifiedPassport>> Verifier::verify_call(std::string iden
   auto verified = co_await verify_signer(std::move(parsed), now);
   if (!verified) co_return verified;
   for (auto& diversion : chain) {
-    signing_inputs.push_back(diversion.parsed.jws.signing_input);
+    // A div names no call, only a second and two parties; of an avatar's it must not serve for another one of these.
+    if (verified->passport.avatar) signing_inputs.push_back(diversion.parsed.jws.signing_input);
     auto diverted = co_await verify_signer(std::move(diversion.parsed), now);
     if (!diverted) co_return diverted.error();
     verified->diverted.push_back({diversion.header, std::move(*diverted->passport.div)});

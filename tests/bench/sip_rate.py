@@ -94,7 +94,7 @@ def main():
         call.subscribe(site)
         fingerprint = line.CALLEE_PRINT
         with line.network(site, {"node_timeout": 1, "signature_wait_ms": 1500}, {"node_timeout": 1, "signature_wait_ms": 1500}) as both:
-            print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, net.unix.max_dgram_qlen {pathlib.Path('/proc/sys/net/unix/max_dgram_qlen').read_text().strip()}")
+            print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, net.core.wmem_default {pathlib.Path('/proc/sys/net/core/wmem_default').read_text().strip()}")
             print("offered  calls  calls/s  failed no avatar plain p50 plain p99 avatar p50 avatar p99 added p50 plain cpu avatar cpu")
             for rate in rates:
                 measure(directory, site, both, rate, options.seconds, fingerprint)

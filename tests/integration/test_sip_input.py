@@ -3,6 +3,8 @@
 import random
 import re
 import socket
+import time
+import uuid
 
 import pytest
 
@@ -84,6 +86,100 @@ def test_privacy(site, alice, network, directory):
     invite = deliver(network, directory, line.offer(alice.fingerprint(), [sip.asserted(), "Privacy: id"]))
     assert sip.header(invite, "Identity") == []
     assert sip.avatar_line() in sip.body(invite) and sip.media(invite, "application")[0].split()[1] != "0"
+
+
+@pytest.mark.parametrize("privacy, hidden", [("id;critical", True), ("user;id", True), ("none", False), ("user", False), ("identity", False)])
+def test_privacy_values(site, alice, network, directory, privacy, hidden):
+    """Only `id` hides the asserted identity (RFC 3325)."""
+    invite = deliver(network, directory, line.offer(alice.fingerprint(), [sip.asserted(), f"Privacy: {privacy}"]))
+    assert (sip.header(invite, "Identity") == []) == hidden
+    assert sip.avatar_line() in sip.body(invite)
+
+
+# --- forms of RFC 3261, 7.3: each request is the same one ---
+
+COMPACT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i", "Contact": "m", "Content-Type": "c", "Content-Length": "l"}
+
+
+def deliver_raw(network, call_id, lines, content):
+    """The INVITE as the callee gets it, of one that SIPp cannot write, or whose echo in an answer it cannot read."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as callee:
+        callee.bind(("127.0.0.1", network.callee_port))
+        callee.settimeout(60)
+        sender.sendto("\r\n".join([f"INVITE {demo_site.BOB} SIP/2.0", *lines, "", content]).encode(), ("127.0.0.1", network.originating.port))
+        message = ""
+        while not (message.startswith("INVITE ") and call_id in message):
+            data, peer = callee.recvfrom(65536)
+            message = data.decode()
+        answer_busy(callee, peer, message)
+        return message
+
+
+@pytest.mark.parametrize("change", [
+    lambda name, value: f"{COMPACT.get(name, name)}: {value}",
+    lambda name, value: f"{name.lower()}:{value}",
+    # Kamailio 5.6 makes an ACK without number of a CSeq with spaces before the colon.
+    lambda name, value: f"{name.upper()}:   {value}" if name == "CSeq" else f"{name.upper()} \t:   {value}",
+    lambda name, value: f"{name}:\r\n \t" + value.replace(";", "\r\n ;"),
+    lambda name, value: f"{name}: {value}".replace("sip:alice@", "sip:%61lice@") if name == "P-Asserted-Identity" else f"{name}: {value}",
+    lambda name, value: f"{name}: {value}".replace("<", ' "a\\"; <b>, c" <') if name in ("From", "To", "P-Asserted-Identity") else f"{name}: {value}"],
+    ids=["compact names", "lower case", "capitals and spaces", "folded", "escaped", "quoted names"])
+def test_form_of_the_request(alice, network, change):
+    content = sip.sdp(sip.avatar_line(), [alice.fingerprint()])
+    call_id = str(uuid.uuid4())
+    headers = [("Via", f"SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK{call_id}"), ("Max-Forwards", "70"), ("From", f"<{demo_site.ALICE}>;tag=1"),
+               ("To", f"<{demo_site.BOB}>"), ("Call-ID", call_id), ("CSeq", "1 INVITE"), ("Contact", "<sip:alice@127.0.0.1:9>"),
+               ("P-Asserted-Identity", f"<{demo_site.ALICE}>"), ("Date", time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())),
+               ("Content-Type", "application/sdp"), ("Content-Length", str(len(content)))]
+    invite = deliver_raw(network, call_id, [change(*each) for each in headers], content)
+    assert line.has_avatar(invite)
+    assert claims(invite)["orig"] == {"uri": demo_site.ALICE} and claims(invite)["dest"] == {"uri": [demo_site.BOB]}
+
+
+@pytest.mark.parametrize("header, size", [("Subject", 20_000), ("P-Asserted-Identity", 20_000), ("To", 4_000)])
+def test_oversized_header(alice, network, directory, header, size):
+    """A long header that means nothing here passes; an identity that is none binds nothing."""
+    long = "x" * size
+    headers = {"Subject": [sip.asserted(), f"Subject: {long}"], "P-Asserted-Identity": [f"P-Asserted-Identity: <sip:{long}@a.example>"],
+               "To": [sip.asserted()]}[header]
+    to = f"sip:{long}@b.example" if header == "To" else demo_site.BOB
+    assert line.has_avatar(deliver(network, directory, line.offer(alice.fingerprint(), headers, to=to))) == (header == "Subject")
+
+
+# --- delayed offer: the callee offers in its answer, the caller answers in ACK ---
+
+def test_delayed_offer(alice, network, directory):
+    """An INVITE without SDP offers no avatar: what comes in 200 and ACK is taken out. The caller may offer it in a re-INVITE."""
+    body = sip.sdp(sip.avatar_line(), [alice.fingerprint()])
+    again = [sip.send(sip.request("INVITE", cseq=2), body), sip.provisional(), sip.receive(200), sip.send(sip.request("ACK", cseq=2), retransmit=False)]
+    caller = [sip.send(sip.request("INVITE", [sip.asserted()])), sip.provisional(), sip.receive(200, attributes='rrs="true"'),
+              sip.send(sip.request("ACK"), body, retransmit=False), *again, sip.send(sip.request("BYE", cseq=3)), sip.receive(200)]
+    callee = [sip.receive("INVITE", attributes='rrs="true"'), sip.send(sip.answer("200 OK"), sip.sdp(sip.avatar_line(), [line.CALLEE_PRINT])), sip.receive("ACK"),
+              sip.receive("INVITE"), sip.send(sip.answer("200 OK", within=True), sip.sdp(fingerprints=[line.CALLEE_PRINT])), sip.receive("ACK"),
+              sip.receive("BYE"), sip.send(sip.answer("200 OK", within=True), retransmit=False)]
+    caller, callee = network.play(directory, caller, callee)
+    first, second = callee.received("INVITE")
+    assert sip.body(first) == "" and sip.header(first, "Identity") == []
+    assert "a=avatar" not in sip.body(caller.received("SIP/2.0 200")[0])
+    ack = callee.received("ACK")[0]
+    assert "a=avatar" not in sip.body(ack) and sip.media(ack, "application")[0].split()[1] == "0"
+    assert line.has_avatar(second)
+
+
+def test_identity_in_a_delayed_offer(site, alice, network, directory):
+    """A signed Avatar-id without an offer in the INVITE is not the call's: the callee does not get it."""
+    steps = sip.send(sip.request("INVITE", [sip.asserted(), f"Identity: {identity(site, call.signing_request(alice.fingerprint()))}"]))
+    callee = [sip.receive("INVITE", attributes='rrs="true"'), sip.send(sip.answer("200 OK"), sip.sdp(fingerprints=[line.CALLEE_PRINT])), *line.accept()[2:]]
+    _, callee = network.play(directory, [steps, *line.talk()], callee, network.terminating.port)
+    assert sip.header(callee.received("INVITE")[0], "Identity") == []
+
+
+def test_avatar_in_answers(alice, network, directory):
+    """An answer has no avatar line, whatever was offered."""
+    for offered in (sip.avatar_line(), ""):
+        answer = sip.send(sip.answer("200 OK"), sip.sdp(sip.avatar_line(), [line.CALLEE_PRINT]))
+        caller, _ = network.play(directory, [line.offer(alice.fingerprint(), avatar=offered), *line.talk()], [line.accept()[0], answer, *line.accept()[2:]])
+        assert "a=avatar" not in sip.body(caller.received("SIP/2.0 200")[0])
 
 
 # --- SDP ---
@@ -312,6 +408,10 @@ def absorb(callee):
             digests = {each["dig"] for each in signed["mky"]}
             for found in re.findall(r"a=fingerprint:\s*\S+ ([0-9A-Fa-f:]+)", sip.body(message)):
                 assert found.replace(":", "").upper() in digests
-        names = ("Via", "From", "To", "Call-ID", "CSeq")
-        answer = [f"{name}: {value}" for name in names for value in sip.header(message, name)]
-        callee.sendto("\r\n".join(["SIP/2.0 486 Busy Here", *answer, "Content-Length: 0", "", ""]).encode(errors="replace"), peer)
+        answer_busy(callee, peer, message)
+
+
+def answer_busy(callee, peer, message):
+    names = ("Via", "From", "To", "Call-ID", "CSeq")
+    answer = [f"{name}: {value}" for name in names for value in sip.header(message, name)]
+    callee.sendto("\r\n".join(["SIP/2.0 486 Busy Here", *answer, "Content-Length: 0", "", ""]).encode(errors="replace"), peer)

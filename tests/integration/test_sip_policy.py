@@ -1,7 +1,9 @@
 """What becomes of a call over SIP whose avatar cannot be had: by policy it goes on without, or ends with the right code."""
 
+import contextlib
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -164,3 +166,40 @@ def test_service_hangs(site, alice, directory, policy):
 
         if policy == "continue":
             assert line.until(comes_through), both.logs()
+
+
+def length_of_queue():
+    """Of Kamailio's asynchronous workers: what a pair of datagram sockets takes."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, other:
+        one.setblocking(False)
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            while one.send(bytes(8)):
+                count += 1
+    return count
+
+
+def test_queue_full(site, alice, directory):
+    """avseald does not answer, one worker asks it, and the queue before that worker is full: further calls go on at once, without
+    avatar; those that wait get theirs when avseald is back."""
+    calls = length_of_queue() + 30
+    patience = {"signature_wait_ms": 100_000, "node_timeout": 90, "async_workers": 1}
+    pid = site.running["avseald"].pid
+    with line.network(site, patience) as both:
+        callee = sip.UserAgent(directory, "callee", line.decline("486 Busy Here"), port=both.callee_port, calls=calls)
+        caller = sip.UserAgent(directory, "caller", [line.offer(alice.fingerprint()), *line.refused(486)], both.originating.port, calls=calls, options=["-r", "100", "-l", calls])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            callee.start()
+            caller.start()
+            assert line.until(lambda: len(callee.received("INVITE")) >= 10), both.logs()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert caller.finish() == 0, caller.failure()[:2000] + both.logs()
+        assert callee.finish() == 0, callee.failure()[:2000] + both.logs()
+        invites = callee.received("INVITE")
+        assert len({sip.header(invite, "Call-ID")[0] for invite in invites}) == calls
+        without = [invite for invite in invites if not line.has_avatar(invite)]
+        assert 10 <= len(without) < calls
+        assert both.originating.events() == ["avatar-unavailable"] * len(without)

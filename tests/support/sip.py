@@ -10,15 +10,17 @@ SECOND_AVATAR = "urn:avatar:second"
 
 
 @contextlib.contextmanager
-def network(site, originating=(), terminating=(), nodes=()):
-    """Both ASs, running; the callee listens on `callee_port`. They have the patience that a busy machine needs."""
+def network(site, originating=(), terminating=(), nodes=(), diverting=()):
+    """Both ASs, running; the callee listens on `callee_port`. They have the patience that a busy machine needs. `diverting`: settings
+    of a third one between them, of a party whose calls go to others."""
     callee_port = processes.free_port()
     patience = {"signature_wait_ms": 20_000, "node_timeout": 10}
     ends = sip.AvatarAs(site, "terminating", callee_port, nodes, **{**patience, **dict(terminating)})
-    begins = sip.AvatarAs(site, "originating", ends.port, nodes, **{**patience, **dict(originating)})
-    ends.start()
-    begins.start()
-    both = Network(begins, ends, callee_port)
+    between = sip.AvatarAs(site, "terminating", ends.port, **{"nodes": nodes, **patience, **dict(diverting)}) if diverting else None
+    begins = sip.AvatarAs(site, "originating", (between or ends).port, nodes, **{**patience, **dict(originating)})
+    both = Network(begins, ends, callee_port, between)
+    for one in both.servers:
+        one.start()
     try:
         yield both
     finally:
@@ -26,11 +28,12 @@ def network(site, originating=(), terminating=(), nodes=()):
 
 
 class Network:
-    def __init__(self, originating, terminating, callee_port):
-        self.originating, self.terminating, self.callee_port = originating, terminating, callee_port
+    def __init__(self, originating, terminating, callee_port, diverting=None):
+        self.originating, self.terminating, self.callee_port, self.diverting = originating, terminating, callee_port, diverting
+        self.servers = [one for one in (originating, diverting, terminating) if one]
 
     def stop(self):
-        for one in (self.originating, self.terminating):
+        for one in self.servers:
             assert one.stop() == 0, one.log.read_text(errors="replace")[-4000:]
             assert " core dumped" not in one.log.read_text(errors="replace")
 
@@ -51,7 +54,7 @@ class Network:
         return agents[1], agents[0]
 
     def logs(self):
-        return "\n".join(one.log.read_text(errors="replace")[-3000:] for one in (self.originating, self.terminating))
+        return "\n".join(one.log.read_text(errors="replace")[-3000:] for one in self.servers)
 
 
 def offer(fingerprint, headers=None, avatar=None, **options):

@@ -13,10 +13,11 @@ CAPABILITY = ";+sip.3gpp-avatar-support"
 class AvatarAs:
     """Kamailio with the configuration of integrations/kamailio, for one side."""
 
-    def __init__(self, site, side, next_hop, nodes=(), client="ims-as", node_timeout=1, tls=False, **settings):
+    def __init__(self, site, side, next_hop, nodes=(), client="ims-as", node_timeout=1, tls=False, diversions=None, **settings):
+        """diversions: URI of a callee -> URI to which its calls go."""
         self.site, self.side, self.next_hop, self.node_timeout = site, side, next_hop, node_timeout
         self.nodes = [*(nodes or (site.url,)), site.url][:2]
-        self.client, self.settings = client, settings
+        self.client, self.settings, self.diversions = client, settings, diversions
         self.port = processes.free_port()
         self.tls_port = processes.free_port() if tls else None
         self.directory = site.directory / f"as-{self.port}"
@@ -25,17 +26,29 @@ class AvatarAs:
 
     def install(self):
         self.directory.mkdir()
+        if self.diversions:
+            self.write_diversions()
         source = self.directory.with_suffix(".cfg")
         source.write_text(self.configuration())
         done = subprocess.run([INTEGRATION / "install", source, self.directory], capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip())
 
+    def write_diversions(self):
+        """The table, as Kamailio's db_text reads it."""
+        rows = ["key_name(string) key_type(int) value_type(int) key_value(string) expires(int)"]
+        for callee, target in self.diversions.items():
+            rows.append(":".join([callee.replace(":", "\\:"), "0", "0", target.replace(":", "\\:"), "0"]))
+        (self.directory / "table").mkdir()
+        (self.directory / "table" / "diversions").write_text("\n".join(rows) + "\n")
+
     def configuration(self):
         pki = self.site.pki
         values = {"TRUSTED": "127.0.0.0/8", "NEXT_HOP": f"sip:127.0.0.1:{self.next_hop};transport=udp",
                   "NODE_ANCHORS": pki.pem("tls-ca"), "CLIENT_CERTIFICATE": pki.pem(self.client), "CLIENT_KEY": pki.key(self.client),
                   "ATTEST": "A"}
+        if self.diversions:
+            values["DIVERSIONS"] = f"text://{self.directory / 'table'}"
         for number, url in enumerate(self.nodes, 1):
             values[f"NODE_{number}"] = f"node{number}=>{url};timeout={self.node_timeout};maxdatasize=65536"
         lines = [f"#!define {self.side.upper()}", f"listen=udp:127.0.0.1:{self.port}", f"listen=tcp:127.0.0.1:{self.port}"]

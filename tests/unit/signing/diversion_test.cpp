@@ -163,6 +163,12 @@ TEST_F(Diverted, ADivIsRememberedWithItsCall) {
   another.origid = "223e4567-e89b-12d3-a456-426655440000";
   facts.call_id = "call-2";
   EXPECT_EQ(reason(site.assemble(another, site.key), facts), "passport-replayed");
+  // A plain call is not more than its two parties and their time.
+  another.ppt = "shaken";
+  another.avatar.reset();
+  another.mky.clear();
+  facts.fingerprints.clear();
+  EXPECT_EQ(reason(site.assemble(another, site.key), facts), "");
 }
 
 TEST_F(Diverted, OnlyTheDivertingPartysNetworkMaySign) {
