@@ -168,6 +168,47 @@ def test_renegotiation(site, alice, network, directory):
     assert [each["avatar"]["id"] for each in claims] == [demo_site.AVATAR, demo_site.AVATAR, line.SECOND_AVATAR]
 
 
+def test_update(site, alice, network, directory):
+    """An UPDATE offers an avatar like an INVITE; what INFO carries of one is taken out."""
+    def within(method, cseq, avatar):
+        return sip.send(sip.request(method, cseq=cseq), sip.sdp(avatar, [alice.fingerprint()]))
+
+    between = [within("UPDATE", 2, sip.avatar_line(line.SECOND_AVATAR)), sip.receive(100, True), sip.receive(200),
+               within("UPDATE", 3, sip.avatar_line("urn:avatar:bobs")), sip.receive(100, True), sip.receive(200),
+               within("INFO", 4, sip.avatar_line()), sip.receive(100, True), sip.receive(200)]
+    answers = []
+    for method in ("UPDATE", "UPDATE", "INFO"):
+        body = sip.sdp(sip.avatar_line(), [line.CALLEE_PRINT])
+        answers += [sip.receive(method), sip.send(sip.answer("200 OK", within=True), body, retransmit=False)]
+    caller, callee = network.play(directory, [line.offer(alice.fingerprint()), *line.talk(between=between, cseq=5)], line.accept(between=answers))
+    allowed, refused = callee.received("UPDATE")
+    assert line.has_avatar(allowed) and not line.has_avatar(refused)
+    assert call.claims_of(identity_of(allowed))["origid"] == call.claims_of(identity_of(callee.received("INVITE")[0]))["origid"]
+    [info] = callee.received("INFO")
+    assert not line.has_avatar(info)
+    assert not any("a=avatar" in message for message in caller.received("SIP/2.0 200"))
+
+
+def test_callee_hangs_up(site, alice, network, directory):
+    """UE-B ends the session: its BYE ends the call for avseald too."""
+    caller = [line.offer(alice.fingerprint()), sip.provisional(), sip.receive(200, attributes='rrs="true"'), sip.send(sip.request("ACK"), retransmit=False),
+              sip.receive("BYE"), sip.send(sip.answer("200 OK", within=True), retransmit=False)]
+    invite = '<recv request="INVITE" rrs="true"><action><ereg regexp="tag=[^;]*" search_in="hdr" header="From:" assign_to="peer"/></action></recv>\n'
+    bye = "\n".join(["BYE [next_url] SIP/2.0", "Via: SIP/2.0/[transport] 127.0.0.1:[local_port];branch=[branch]", "[routes]", "Max-Forwards: 70",
+                     f"From: <{demo_site.BOB}>;tag=[pid]b[call_number]", f"To: <{demo_site.ALICE}>;[$peer]", "Call-ID: [call_id]", "CSeq: 1 BYE"])
+    caller, callee = network.play(directory, caller, [invite, *line.accept()[1:3], sip.send(bye), sip.receive(200)])
+    identity = identity_of(callee.received("INVITE")[0])
+    assert line.until(lambda: refused_as(site, alice, identity, "call-ended")), token(site, alice, identity).text
+
+
+def test_rendering_preference(alice, network, directory):
+    """It goes to the callee as it is."""
+    preferred = sip.avatar_line(rendering="ue")
+    _, callee = network.play(directory, [line.offer(alice.fingerprint(), avatar=preferred), *line.talk()], line.accept())
+    [invite] = callee.received("INVITE")
+    assert line.has_avatar(invite) and preferred in sip.body(invite)
+
+
 def test_captured_identity_in_another_call(site, alice, network, directory):
     """The same header and SDP within a minute in another call, straight to the terminating side."""
     _, callee = network.play(directory, [line.offer(alice.fingerprint()), *line.talk()], line.accept())

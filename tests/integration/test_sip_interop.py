@@ -1,5 +1,6 @@
 """SHAKEN between avseal and an independent implementation: Debian's secsipidx, and Kamailio's module of it."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ from demo import call, pki, processes, sip, site as demo_site
 from support import sip as line
 from support.x5u_server import X5uServer
 
-CALLER, CALLED = "17035550001", "15715550000"
+CALLER, CALLED, FORWARDING = "17035550001", "15715550000", "17035550002"
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,22 @@ def test_theirs_verified_by_us(site, x5u):
     identity = done.stdout.strip()
     for text, verdict in ((identity, "TN-Validation-Passed"), (altered(identity), "TN-Validation-Failed")):
         body = {"identityHeader": text, "from": {"tn": CALLER}, "to": {"tn": CALLED}, "time": int(time.time())}
+        answer = call.verify(site, {"verificationRequest": body})
+        assert answer.status == 200 and answer.json()["verificationResponse"]["verstatValue"] == verdict, answer.text
+
+
+def test_their_div_verified_by_us(site, x5u, directory):
+    """Our call for a number of theirs, which they send on to another of ours."""
+    now = int(time.time())
+    request = {"attest": "A", "iat": now, "origid": str(uuid.uuid4()), "orig": {"tn": CALLER}, "dest": {"tn": [FORWARDING]}}
+    original = call.identity_of(call.sign(site, {"signingRequest": request}))
+    (directory / "header").write_text(json.dumps({"alg": "ES256", "ppt": "div", "typ": "passport", "x5u": x5u}))
+    (directory / "payload").write_text(json.dumps({"dest": {"tn": [CALLED]}, "div": {"tn": FORWARDING, "hi": "1.1"}, "iat": now, "orig": {"tn": CALLER}}))
+    done = secsipidx("-sign", "-fheader", directory / "header", "-fpayload", directory / "payload", "-fprvkey", site.pki.key("other-sec1"))
+    assert done.returncode == 0, done.stderr
+    div = f"{done.stdout.strip()};info=<{x5u}>;alg=ES256;ppt=div"
+    for text, verdict in ((div, "TN-Validation-Passed"), (altered(div), "TN-Validation-Failed")):
+        body = {"identityHeader": original, "identityHeaders": [text], "from": {"tn": CALLER}, "to": {"tn": FORWARDING}, "dest": {"tn": CALLED}, "time": now}
         answer = call.verify(site, {"verificationRequest": body})
         assert answer.status == 200 and answer.json()["verificationResponse"]["verstatValue"] == verdict, answer.text
 
