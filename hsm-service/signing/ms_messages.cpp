@@ -17,6 +17,7 @@ using tokens::ObjectReader;
 constexpr std::size_t max_dest = 32;
 constexpr std::size_t max_fingerprints = 16;
 constexpr std::size_t max_call_id = 512;
+constexpr std::size_t max_headers = 16;
 
 Error invalid(std::string_view reason, std::string detail, std::string param) {
   return errors::make(Category::invalid, reason, std::move(detail), std::move(param));
@@ -226,6 +227,10 @@ Result<VerificationRequest> parse_verification_request(http::MsDialect dialect, 
   }
   AVSEAL_TRY(auto diversions, request.optional_strings(headers_member(dialect)));
   if (diversions) out.call.diversions = std::move(*diversions);
+  if (out.call.diversions.size() > max_headers) {
+    return invalid("header-count", "expected at most " + std::to_string(max_headers) + " Identity headers",
+                   request.pointer_to(headers_member(dialect)));
+  }
   AVSEAL_TRY(out.call.fingerprints, read_fingerprints(request));
   AVSEAL_TRY(const auto call_id, request.optional_string("callId"));
   if (call_id && (call_id->empty() || call_id->size() > max_call_id)) {

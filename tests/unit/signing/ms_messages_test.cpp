@@ -310,6 +310,22 @@ signing::VerifiedPassport verified() {
   return out;
 }
 
+TEST_P(Dialects, DivertedCallsBringAFewHeaders) {
+  auto body = verification(GetParam().header_member);
+  const char* member = GetParam().dialect == MsDialect::ts24229 ? "identityHeaders" : "identities";
+  inner(body)["dest"] = {{"tn", "15715550000"}, {"uri", json::array{"sip:carol@c.example"}}};
+  json::array headers(16, "x");
+  inner(body)[member] = headers;
+  const auto request = signing::parse_verification_request(GetParam().dialect, json::serialize(body));
+  ASSERT_TRUE(request) << request.error().detail;
+  EXPECT_EQ(request->call.diversions.size(), 16U);
+  EXPECT_EQ(request->call.to.size(), 3U);
+  headers.emplace_back("x");
+  inner(body)[member] = headers;
+  EXPECT_EQ(signing::parse_verification_request(GetParam().dialect, json::serialize(body)).error().reason,
+            "header-count");
+}
+
 TEST(VerificationResponse, PassedIn3gppForm) {
   const auto text = json::serialize(signing::format_verification_response(MsDialect::ts24229, "avatar", verified()));
   EXPECT_EQ(json::parse(text), json::parse(R"({"verificationResponse":{"verstatValue":"Avatar-Validation-Passed",
