@@ -16,7 +16,8 @@ Result<void> check_validity(const KeyConfig& key, const tokens::Certificate& lea
 // Each certificate was issued by the next one. "certificate-chain-order".
 Result<void> check_chain(const KeyConfig& key, std::span<const tokens::Certificate> chain);
 
-// What Keys::load() would say before it is known which keys sign: everything but validity and equal keys.
-Result<void> check_keys(const std::vector<KeyConfig>& keys);
+// What Keys::load() would say before it is known which keys sign: everything but validity and equal keys. Gives all
+// keys that have a public key, whatever their state.
+Result<std::vector<SigningKey>> check_keys(const std::vector<KeyConfig>& keys);
 
 }  // namespace avseal::keyring

@@ -109,13 +109,15 @@ Result<KeyKind> parse_key_kind(std::string_view text) {
   return errors::key_kind_unknown(text);
 }
 
-Result<void> check_keys(const std::vector<KeyConfig>& configs) {
+Result<std::vector<SigningKey>> check_keys(const std::vector<KeyConfig>& configs) {
   AVSEAL_CHECK(check_configuration(configs));
+  std::vector<SigningKey> keys;
   for (const auto& config : configs) {
     if (config.kind == KeyKind::dac_kek) continue;
-    AVSEAL_CHECK(load_key(config, std::nullopt));
+    AVSEAL_TRY(auto key, load_key(config, std::nullopt));
+    keys.push_back(std::move(key));
   }
-  return {};
+  return keys;
 }
 
 Result<std::shared_ptr<const Keys>> Keys::load(const std::vector<KeyConfig>& configs, UnixSeconds now) {
@@ -134,6 +136,7 @@ Result<std::shared_ptr<const Keys>> Keys::load(const std::vector<KeyConfig>& con
     }
     if (config.primary) keys->primaries_.push_back(keys->keys_.size());
     key.kid = key.public_key.thumbprint();
+    key.cosigns = config.cosigns && !config.primary;
     keys->keys_.push_back(std::move(key));
   }
   return std::shared_ptr<const Keys>(std::move(keys));

@@ -20,6 +20,7 @@ struct KeyConfig {
   std::filesystem::path certificate;  // PEM, leaf first; empty for dac-kek; `ledger` may have a bare public key
   std::vector<std::string> tokens;    // names of the tokens that hold it
   bool primary = true;                // exactly one per kind; others only verify on
+  bool cosigns = false;               // `ledger`: signs checkpoints beside the primary key that replaced it
 };
 
 // A logical key with its certificate: everything a role needs to build a header.
@@ -29,6 +30,7 @@ struct SigningKey {
   tokens::PublicKey public_key;
   std::vector<tokens::Certificate> chain;  // leaf first; empty for `ledger` with a bare public key
   std::string kid = {};                    // RFC 7638 thumbprint of public_key
+  bool cosigns = false;
   [[nodiscard]] const tokens::Certificate& certificate() const { return chain.front(); }
 };
 

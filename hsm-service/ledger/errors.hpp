@@ -69,6 +69,22 @@ inline Error other_origin(const std::filesystem::path& file, std::string_view or
                   file.string(), origin));
 }
 
+// The log, and what is remembered of it, are not those that belong together.
+inline Error head(std::string detail) {
+  return avseal::errors::make(Category::unavailable, "ledger-head", std::move(detail));
+}
+
+inline Error clock_behind(std::chrono::milliseconds behind) {
+  Error error = avseal::errors::make(
+      Category::unavailable, "ledger-clock",
+      fmt::format(
+          "the clock is {} ms behind the last leaf of the log, whose times never go back; set it right, or wait "
+          "until it has caught up",
+          behind.count()));
+  error.retry_after = std::chrono::ceil<std::chrono::seconds>(behind);
+  return error;
+}
+
 inline Error event_too_large(std::size_t size, std::size_t limit) {
   return avseal::errors::make(Category::internal, "ledger-event-too-large",
                               fmt::format("an event of {} bytes; at most {} can be logged", size, limit));

@@ -115,6 +115,12 @@ void LeafDraft::append_to(Bytes& out, std::uint64_t index, std::int64_t unix_ms)
   out.push_back('}');
 }
 
+std::int64_t leaf_time(std::string_view leaf) {
+  const auto value = tokens::parse_json(leaf);
+  const auto* time = value && value->is_object() ? value->get_object().if_contains("time") : nullptr;
+  return time != nullptr && time->is_int64() ? time->get_int64() : 0;
+}
+
 std::string subject_tag(ByteView key, std::string_view origin, std::string_view type, std::string_view value,
                         std::string_view id) {
   const auto input = fmt::format("{}\n{}\n{}\n{}", origin, type, value, id);

@@ -42,6 +42,8 @@ class EventText {
   std::string tail_;
 };
 
+std::int64_t leaf_time(std::string_view leaf);  // 0: it says none
+
 // base64url HMAC-SHA-256 under the subject's key over origin, event type, value and the leaf's id, separated by 0x0A:
 // only who has the key can tell whom a leaf concerns, or that two leaves concern one person.
 std::string subject_tag(ByteView key, std::string_view origin, std::string_view type, std::string_view value,

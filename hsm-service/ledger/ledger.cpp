@@ -1,9 +1,10 @@
 #include "ledger/ledger.hpp"
 
-#include <future>
-
+#include "ledger/directory_lock.hpp"
 #include "ledger/errors.hpp"
 #include "ledger/pending.hpp"
+#include "ledger/period.hpp"
+#include "ledger/publisher.hpp"
 #include "tokens/base64.hpp"
 
 namespace avseal::ledger {
@@ -16,8 +17,11 @@ constexpr std::size_t id_size = 16;
 
 class NodeLedger final : public Ledger {
  public:
-  NodeLedger(std::shared_ptr<Writer> writer, const Config& config, std::shared_ptr<Metrics> metrics)
-      : origin_(config.origin),
+  NodeLedger(DirectoryLock lock, std::string log_origin, std::shared_ptr<Writer> writer, const Config& config,
+             std::shared_ptr<Metrics> metrics)
+      : lock_(std::move(lock)),
+        origin_(config.origin),
+        log_origin_(std::move(log_origin)),
         writer_(std::move(writer)),
         metrics_(std::move(metrics)),
         limiter_(config.refusals_per_second, config.refusal_burst) {}
@@ -26,7 +30,9 @@ class NodeLedger final : public Ledger {
   ~NodeLedger() override { stop(); }
 
   void use_subject_keys(SubjectKeys& keys) override { subject_keys_ = &keys; }
-  void use_signer(CheckpointSigner*) override {}
+  void use_signer(CheckpointSigner* signer) override {
+    if (publisher_) publisher_->use_signer(signer);
+  }
 
   asio::awaitable<Result<Slot>> open_slot(Event event) override {
     auto place = writer_->reserve();
@@ -60,26 +66,31 @@ class NodeLedger final : public Ledger {
     writer_->count_refusal({}, reason);
   }
 
-  [[nodiscard]] std::optional<Published> published() const override { return std::nullopt; }
-  asio::awaitable<Result<Published>> covered(std::uint64_t index, std::chrono::steady_clock::time_point) override {
-    if (index >= size()) co_return errors::index_unknown(index, size());
-    co_return errors::not_covered(index);
+  [[nodiscard]] std::optional<Published> published() const override {
+    return publisher_ ? publisher_->published() : std::nullopt;
   }
-  [[nodiscard]] std::string origin() const override { return origin_; }
+  asio::awaitable<Result<Published>> covered(std::uint64_t index,
+                                             std::chrono::steady_clock::time_point deadline) override;
+  [[nodiscard]] std::string origin() const override { return log_origin_; }
   [[nodiscard]] std::uint64_t size() const override { return writer_->size(); }
   [[nodiscard]] Result<void> healthy() const override { return writer_->healthy(); }
   void close() override { stop(); }
 
-  Result<void> log_start(const TornTail& torn);
+  Result<void> log_start(const SegmentTail& tail, const CheckpointUses& uses);
+  void start_publishing(Checkpointer checkpointer, std::chrono::milliseconds interval);
 
  private:
   asio::awaitable<Result<EventText>> describe(const Event& event);
   bool may_have_leaf(const std::string& client);
   void stop();
 
-  const std::string origin_;
+  std::optional<DirectoryLock> lock_;
+  const std::string origin_;      // of the node: goes into the subjects' tags
+  const std::string log_origin_;  // of the current log
   const std::shared_ptr<Writer> writer_;
   const std::shared_ptr<Metrics> metrics_;
+  std::unique_ptr<Publisher> publisher_;
+  std::mutex stop_mutex_;
   SubjectKeys* subject_keys_ = nullptr;
   std::mutex limiter_mutex_;
   RefusalLimiter limiter_;
@@ -108,40 +119,71 @@ bool NodeLedger::may_have_leaf(const std::string& client) {
 }
 
 // The first leaf of a run proves that the log can be written before anything depends on it.
-Result<void> NodeLedger::log_start(const TornTail& torn) {
+Result<void> NodeLedger::log_start(const SegmentTail& tail, const CheckpointUses& uses) {
   Event event;
   event.type = "ledger.start";
-  event.details["origin"] = origin_;
-  if (torn.bytes != 0) {
-    event.details["torn_bytes"] = torn.bytes;
-    event.details["torn_digest"] = torn.digest;
+  event.details["origin"] = log_origin_;
+  if (tail.torn_bytes != 0) {
+    event.details["torn_bytes"] = tail.torn_bytes;
+    event.details["torn_digest"] = tail.torn_digest;
   }
-  AVSEAL_TRY(auto place, writer_->reserve());
-  std::promise<Appended> appended;
-  auto waiter = appended.get_future();
-  writer_->append(std::move(place), EventText(event, {}, {}).finish({}, 0, Outcome::released, {}),
-                  Completion<Appended>::to(std::move(appended)));
-  AVSEAL_CHECK(waiter.get());
-  return {};
+  if (!uses.empty()) event.details["uses"] = uses.json();
+  return writer_->append_own(EventText(event, {}, {}).finish({}, 0, Outcome::released, {}));
+}
+
+void NodeLedger::start_publishing(Checkpointer checkpointer, std::chrono::milliseconds interval) {
+  publisher_ = std::make_unique<Publisher>(std::move(checkpointer), *writer_, interval, metrics_);
+  writer_->on_growth([publisher = publisher_.get()] { publisher->grown(); });
+}
+
+asio::awaitable<Result<Published>> NodeLedger::covered(std::uint64_t index,
+                                                       std::chrono::steady_clock::time_point deadline) {
+  if (index >= size()) co_return errors::index_unknown(index, size());
+  if (!publisher_) co_return errors::not_covered(index);
+  using Answer = Result<Published>;
+  auto start = [this, index, deadline](Completion<Answer> done) {
+    publisher_->wait_until_covered(index, deadline, std::move(done));
+  };
+  co_return co_await suspend<Answer>(std::move(start));
 }
 
 void NodeLedger::stop() {
+  const std::lock_guard lock(stop_mutex_);
+  if (!lock_) return;
   Event event;
   event.type = "ledger.stop";
+  if (publisher_) {
+    const auto uses = publisher_->take_uses();
+    if (!uses.empty()) event.details["uses"] = uses.json();
+  }
   writer_->close(EventText(event, {}, {}).finish({}, 0, Outcome::released, {}));
+  if (publisher_) publisher_->close();
+  lock_.reset();
 }
 
 }  // namespace
 
 Result<std::shared_ptr<Ledger>> Ledger::open(Config config, Clock clock, prometheus::Registry& registry) {
-  auto files = config.files ? config.files : std::make_shared<FileOps>();
-  AVSEAL_TRY(auto log, SegmentLog::open({config.directory, config.origin, config.reserve_bytes, config.segment_bytes,
-                                         std::move(files)}));
-  const auto torn = log->torn_tail();
+  const auto files = config.files ? config.files : std::make_shared<FileOps>();
+  AVSEAL_TRY(auto lock, DirectoryLock::take(config.directory));
+  AVSEAL_TRY(const auto log_origin, current_origin(config.directory, config.origin, clock()));
+  AVSEAL_TRY(const auto published, read_published(config.directory));
+  AVSEAL_TRY(auto log, SegmentLog::open({config.directory, log_origin, published ? published->size : 0,
+                                         config.reserve_bytes, config.segment_bytes, files}));
+  const auto tail = log->tail();
+  std::optional<Checkpointer> checkpointer;
+  CheckpointUses uses;
+  if (config.heads != nullptr) {
+    Checkpointer::Options options{config.directory, log_origin, config.keys, config.heads, files};
+    AVSEAL_TRY(checkpointer, Checkpointer::open(std::move(options), log->next_index()));
+    uses = checkpointer->take_uses();
+  }
   auto metrics = std::make_shared<Metrics>(registry);
-  auto writer = Writer::start(std::move(log), {config.max_pending, config.append_limit}, std::move(clock), metrics);
-  auto ledger = std::make_shared<NodeLedger>(std::move(writer), config, std::move(metrics));
-  AVSEAL_CHECK(ledger->log_start(torn));
+  const Writer::Options options{config.max_pending, config.append_limit, leaf_time(tail.last_leaf)};
+  auto writer = Writer::start(std::move(log), options, std::move(clock), metrics);
+  auto ledger = std::make_shared<NodeLedger>(std::move(lock), log_origin, std::move(writer), config, metrics);
+  AVSEAL_CHECK(ledger->log_start(tail, uses));
+  if (checkpointer) ledger->start_publishing(std::move(*checkpointer), config.checkpoint_interval);
   return std::shared_ptr<Ledger>(std::move(ledger));
 }
 

@@ -16,6 +16,16 @@ struct Metrics {
                     .Help("Leaves that are on disk.")
                     .Register(registry)
                     .Add({})),
+        published(prometheus::BuildGauge()
+                      .Name("avseal_ledger_published")
+                      .Help("Leaves that the published checkpoint covers.")
+                      .Register(registry)
+                      .Add({})),
+        published_at(prometheus::BuildGauge()
+                         .Name("avseal_ledger_published_timestamp_seconds")
+                         .Help("When this process last published a checkpoint, Unix time; 0 before.")
+                         .Register(registry)
+                         .Add({})),
         pending(prometheus::BuildGauge()
                     .Name("avseal_ledger_pending")
                     .Help("Places that are reserved or wait for the group commit.")
@@ -36,16 +46,23 @@ struct Metrics {
                      .Name("avseal_ledger_refusals_total")
                      .Help("Refusals told to the ledger, by reason.")
                      .Register(registry)),
+        checkpoint_failures(prometheus::BuildCounter()
+                                .Name("avseal_ledger_checkpoint_failures_total")
+                                .Help("Checkpoints that could not be signed or published, by reason.")
+                                .Register(registry)),
         not_opened(prometheus::BuildCounter()
                        .Name("avseal_ledger_events_refused_total")
                        .Help("Events that the ledger refused to take, by reason.")
                        .Register(registry)) {}
 
   prometheus::Gauge& entries;
+  prometheus::Gauge& published;
+  prometheus::Gauge& published_at;
   prometheus::Gauge& pending;
   prometheus::Counter& aggregated;
   prometheus::Histogram& sync_seconds;
   prometheus::Family<prometheus::Counter>& refusals;
+  prometheus::Family<prometheus::Counter>& checkpoint_failures;
   prometheus::Family<prometheus::Counter>& not_opened;
 };
 

@@ -51,48 +51,37 @@ tokens::Sha256 batch_digest(tokens::Sha256Stream& stream, ByteView head, const s
   return stream.finish();
 }
 
-// The batch at the front of bytes: its whole size, its leaves; or what is wrong with it.
-struct Batch {
-  std::uint64_t first_index = 0;
-  std::size_t size = 0;
-  std::vector<ByteView> leaves;
-  std::string_view wrong;
-};
-
 Batch broken(std::string_view wrong) {
   Batch batch;
   batch.wrong = wrong;
   return batch;
 }
 
-Batch read_batch(ByteView bytes, tokens::Sha256Stream& stream) {
+Batch check_batch(ByteView bytes, tokens::Sha256Stream& stream) {
   if (bytes.size() < batch_header_size) return broken("an incomplete batch header");
   if (!has_magic(bytes, batch_magic)) return broken("no batch header");
+  const auto header = decode_batch_header(bytes);
+  if (!header) return broken("a batch beyond the limits");
+  if (header->size > bytes.size() - batch_header_size) return broken("an incomplete batch");
   Batch batch;
-  batch.first_index = get<std::uint64_t>(bytes, 8);
-  const std::size_t count = get<std::uint32_t>(bytes, 16);
-  const std::size_t size = get<std::uint32_t>(bytes, 20);
-  if (count > max_batch_leaves || size > max_batch_size) return broken("a batch beyond the limits");
-  if (size > bytes.size() - batch_header_size) return broken("an incomplete batch");
-  batch.size = batch_header_size + size;
+  batch.first_index = header->first_index;
+  batch.size = batch_header_size + header->size;
 
-  auto records = bytes.subspan(batch_header_size, size);
-  std::vector<tokens::Sha256> hashes;
-  for (std::size_t i = 0; i < count; ++i) {
+  auto records = bytes.subspan(batch_header_size, header->size);
+  for (std::size_t i = 0; i < header->leaves; ++i) {
     if (records.size() < record_header_size) return broken("a record beyond its batch");
     const std::size_t length = get<std::uint32_t>(records, 0);
     if (length > max_leaf_size || length > records.size() - record_header_size)
       return broken("a record beyond its batch");
     const auto leaf = records.subspan(record_header_size, length);
-    const auto hash = leaf_hash(stream, leaf);
-    if (!std::equal(hash.begin(), hash.end(), records.begin() + 4))
+    batch.hashes.push_back(leaf_hash(stream, leaf));
+    if (!std::equal(batch.hashes.back().begin(), batch.hashes.back().end(), records.begin() + 4))
       return broken("a leaf that does not match its hash");
-    hashes.push_back(hash);
     batch.leaves.push_back(leaf);
     records = records.subspan(record_header_size + length);
   }
   if (!records.empty()) return broken("bytes behind the last record of a batch");
-  const auto digest = batch_digest(stream, bytes.first(digest_offset), hashes);
+  const auto digest = batch_digest(stream, bytes.first(digest_offset), batch.hashes);
   if (!std::equal(digest.begin(), digest.end(), bytes.begin() + digest_offset)) {
     return broken("a batch that does not match its digest");
   }
@@ -103,7 +92,7 @@ Batch read_batch(ByteView bytes, tokens::Sha256Stream& stream) {
 bool has_whole_batch(ByteView bytes, tokens::Sha256Stream& stream) {
   const auto text = as_text(bytes);
   for (auto at = text.find(batch_magic); at != std::string_view::npos; at = text.find(batch_magic, at + 1)) {
-    if (read_batch(bytes.subspan(at), stream).wrong.empty()) return true;
+    if (check_batch(bytes.subspan(at), stream).wrong.empty()) return true;
   }
   return false;
 }
@@ -124,6 +113,18 @@ std::optional<SegmentHeader> decode_segment_header(ByteView bytes) {
   header.first_index = get<std::uint64_t>(bytes, 16);
   std::copy_n(bytes.begin() + 24, header.origin.size(), header.origin.begin());
   return header;
+}
+
+std::optional<BatchHeader> decode_batch_header(ByteView bytes) {
+  if (bytes.size() < batch_header_size || !has_magic(bytes, batch_magic)) return std::nullopt;
+  const BatchHeader header{get<std::uint64_t>(bytes, 8), get<std::uint32_t>(bytes, 16), get<std::uint32_t>(bytes, 20)};
+  if (header.leaves > max_batch_leaves || header.size > max_batch_size) return std::nullopt;
+  return header;
+}
+
+Batch read_batch(ByteView bytes) {
+  tokens::Sha256Stream stream;
+  return check_batch(bytes, stream);
 }
 
 Bytes encode_seal(std::uint64_t next_index) {
@@ -163,7 +164,7 @@ ByteView BatchBuilder::finish() {
   return buffer_;
 }
 
-Result<SegmentEnd> read_segment(ByteView bytes, const std::filesystem::path& file, const LeafSink& sink) {
+Result<SegmentEnd> read_segment(ByteView bytes, const std::filesystem::path& file, const BatchSink& sink) {
   const auto header = decode_segment_header(bytes);
   if (!header) return errors::corrupt(file, 0, "expected the header of a segment");
   tokens::Sha256Stream stream;
@@ -173,7 +174,7 @@ Result<SegmentEnd> read_segment(ByteView bytes, const std::filesystem::path& fil
   while (end.offset < bytes.size()) {
     const auto rest = bytes.subspan(end.offset);
     end.rest = rest.size();
-    const auto batch = read_batch(rest, stream);
+    const auto batch = check_batch(rest, stream);
     if (!batch.wrong.empty()) {
       if (has_whole_batch(rest.subspan(1), stream)) return errors::corrupt(file, end.offset, batch.wrong);
       return end;
@@ -186,7 +187,7 @@ Result<SegmentEnd> read_segment(ByteView bytes, const std::filesystem::path& fil
       end.sealed = true;
       return end;
     }
-    for (const auto leaf : batch.leaves) sink(as_text(leaf));
+    sink(batch);
     end.next_index += batch.leaves.size();
     end.offset += batch.size;
     end.rest = 0;

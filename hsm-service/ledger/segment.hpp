@@ -50,6 +50,23 @@ class BatchBuilder {
   tokens::Sha256Stream digest_;
 };
 
+struct BatchHeader {
+  std::uint64_t first_index = 0;
+  std::size_t leaves = 0;  // 0: a seal
+  std::size_t size = 0;    // of the records
+};
+std::optional<BatchHeader> decode_batch_header(ByteView bytes);  // empty: none, or beyond the limits
+
+// The batch at the front of `bytes`, into which the leaves point; or what is wrong with it.
+struct Batch {
+  std::uint64_t first_index = 0;
+  std::size_t size = 0;  // with its header
+  std::vector<ByteView> leaves;
+  std::vector<tokens::Sha256> hashes;
+  std::string_view wrong;
+};
+Batch read_batch(ByteView bytes);
+
 struct SegmentEnd {
   std::uint64_t next_index = 0;
   std::uint64_t offset = 0;  // end of the last whole batch
@@ -57,10 +74,10 @@ struct SegmentEnd {
   std::uint64_t rest = 0;    // bytes after offset: the seal, a torn batch, or what lies behind them
 };
 
-using LeafSink = std::function<void(std::string_view leaf)>;
+using BatchSink = std::function<void(const Batch& batch)>;
 
-// Checks every batch of a segment and hands on the leaves of the whole ones. Error "ledger-corrupt" with the file, the
+// Checks every batch of a segment and hands on the whole ones. Error "ledger-corrupt" with the file, the
 // offset and what was found: a bad header, or a broken batch with a whole one or a seal behind it.
-Result<SegmentEnd> read_segment(ByteView bytes, const std::filesystem::path& file, const LeafSink& sink);
+Result<SegmentEnd> read_segment(ByteView bytes, const std::filesystem::path& file, const BatchSink& sink);
 
 }  // namespace avseal::ledger

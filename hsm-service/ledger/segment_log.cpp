@@ -1,12 +1,10 @@
 #include "ledger/segment_log.hpp"
 
 #include <algorithm>
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "ledger/errors.hpp"
+#include "ledger/segment_files.hpp"
 #include "tokens/base64.hpp"
 
 namespace avseal::ledger {
@@ -18,39 +16,18 @@ constexpr std::string_view unfinished_name = "new-segment";
 
 }  // namespace
 
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Options options) {
   std::unique_ptr<SegmentLog> log(new SegmentLog(std::move(options)));
-  AVSEAL_CHECK(log->lock_directory());
   AVSEAL_CHECK(log->check_space());
   AVSEAL_CHECK(log->recover());
   if (!log->segment_) AVSEAL_CHECK(log->start_segment());
   return log;
 }
 
-Result<void> SegmentLog::lock_directory() {
-  const auto& path = options_.directory;
-  const auto parent = std::filesystem::absolute(path).lexically_normal().parent_path();
-  std::error_code failed;
-  if (std::filesystem::create_directories(parent, failed); failed) {
-    return errors::unavailable("cannot create", parent, failed.value());
-  }
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return errors::unavailable("cannot create", path, errno);
-  const FileDescriptor above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!above || ::fsync(above.get()) != 0) return errors::unavailable("cannot sync", parent, errno);
-  directory_ = FileDescriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory_) return errors::unavailable("cannot open", path, errno);
-  if (::flock(directory_.get(), LOCK_EX | LOCK_NB) == 0) return {};
-  if (errno == EWOULDBLOCK) return errors::locked(path);
-  return errors::unavailable("cannot lock", path, errno);
-}
-
 Result<void> SegmentLog::recover() {
+  const auto keep_last = [this](const Batch& batch) { tail_.last_leaf = as_text(batch.leaves.back()); };
   return read_segments(
-      options_.directory, options_.origin, [](std::string_view) {},
+      options_.directory, options_.origin, options_.published, keep_last,
       [this](const std::string& name, const SegmentEnd& end, ByteView bytes) { return use_last(name, end, bytes); });
 }
 
@@ -58,38 +35,38 @@ Result<void> SegmentLog::use_last(const std::string& name, const SegmentEnd& end
   name_ = name;
   next_index_ = end.next_index;
   offset_ = size_ = preallocated_ = end.offset;
-  segment_ = FileDescriptor(::openat(directory_.get(), name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  segment_ = FileDescriptor(options_.files->open(file()));
   if (!segment_) return errors::unavailable("cannot open", file(), errno);
   const std::uint64_t seal_size = end.sealed ? batch_header_size : 0;
   if (end.rest > seal_size) {
-    torn_tail_.bytes = end.rest - seal_size;
-    torn_tail_.digest = tokens::base64url_encode(tokens::sha256(bytes.subspan(end.offset + seal_size)));
+    tail_.torn_bytes = end.rest - seal_size;
+    tail_.torn_digest = tokens::base64url_encode(tokens::sha256(bytes.subspan(end.offset + seal_size)));
   }
-  if (end.rest != 0 && ::ftruncate(segment_.get(), static_cast<off_t>(end.offset)) != 0) {
+  if (end.rest != 0 && options_.files->ftruncate(segment_.get(), static_cast<off_t>(end.offset)) != 0) {
     return errors::unavailable("cannot cut the torn tail of", file(), errno);
   }
   // What a process that died had written may be in the page cache only.
-  if (::fsync(segment_.get()) != 0) return errors::unavailable("cannot sync", file(), errno);
+  if (options_.files->fdatasync(segment_.get()) != 0) return errors::unavailable("cannot sync", file(), errno);
   return {};
 }
 
 Result<void> SegmentLog::start_segment() {
-  const std::string unfinished(unfinished_name);
+  auto& files = *options_.files;
+  const auto unfinished = options_.directory / unfinished_name;
   const auto name = segment_name(next_index_);
   const auto path = options_.directory / name;
-  FileDescriptor fd(
-      ::openat(directory_.get(), unfinished.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+  FileDescriptor fd(files.create(unfinished, 0640));
   if (!fd) {
     if (errno == ENOSPC) return errors::full(options_.directory, "no file can be made");
     return errors::unavailable("cannot create", path, errno);
   }
   const auto header = encode(SegmentHeader{next_index_, tokens::sha256(as_bytes(options_.origin))});
   AVSEAL_CHECK(write_all(fd.get(), header, 0));
-  if (options_.files->fdatasync(fd.get()) != 0) return errors::unavailable("cannot sync", path, errno);
-  if (::renameat(directory_.get(), unfinished.c_str(), directory_.get(), name.c_str()) != 0) {
-    return errors::unavailable("cannot name", path, errno);
+  if (files.fdatasync(fd.get()) != 0) return errors::unavailable("cannot sync", path, errno);
+  if (files.rename(unfinished, path) != 0) return errors::unavailable("cannot name", path, errno);
+  if (files.sync_directory(options_.directory) != 0) {
+    return errors::unavailable("cannot sync", options_.directory, errno);
   }
-  if (::fsync(directory_.get()) != 0) return errors::unavailable("cannot sync", options_.directory, errno);
   segment_ = std::move(fd);
   name_ = name;
   offset_ = size_ = preallocated_ = header.size();
@@ -100,13 +77,14 @@ Result<void> SegmentLog::append(ByteView batch, std::uint64_t leaves) {
   AVSEAL_CHECK(check_file());
   if (offset_ >= options_.segment_bytes && offset_ > segment_header_size) {
     seal();
+    if (size_ == offset_) return errors::full(options_.directory, "no room for the seal of a segment");
     if (options_.files->fdatasync(segment_.get()) != 0) return errors::unavailable("cannot sync", file(), errno);
     AVSEAL_CHECK(start_segment());
   }
   AVSEAL_CHECK(preallocate(batch.size()));
   if (auto written = write_all(segment_.get(), batch, offset_); !written) {
     // Nothing of a batch that found no room may stay; a seal in its place would be half overwritten.
-    if (::ftruncate(segment_.get(), static_cast<off_t>(offset_)) != 0) {
+    if (options_.files->ftruncate(segment_.get(), static_cast<off_t>(offset_)) != 0) {
       return errors::unavailable("cannot cut", file(), errno);
     }
     size_ = offset_;
@@ -126,13 +104,13 @@ void SegmentLog::seal() {
   const auto bytes = encode_seal(next_index_);
   if (write_all(segment_.get(), bytes, offset_)) {
     size_ = offset_ + bytes.size();
-  } else if (::ftruncate(segment_.get(), static_cast<off_t>(offset_)) != 0) {
+  } else if (options_.files->ftruncate(segment_.get(), static_cast<off_t>(offset_)) != 0) {
     size_ = 0;  // the next check_file() stops the log
   }
 }
 
 Result<void> SegmentLog::check_space() const {
-  const auto free = options_.files->free_bytes(directory_.get());
+  const auto free = options_.files->free_bytes(options_.directory);
   if (!free) return errors::unavailable("cannot tell the free space of", options_.directory, errno);
   if (*free >= options_.reserve_bytes) return {};
   return errors::full(options_.directory,
@@ -143,8 +121,7 @@ Result<void> SegmentLog::check_space() const {
 Result<void> SegmentLog::check_file() const {
   struct stat opened {};
   struct stat named {};
-  if (::fstat(segment_.get(), &opened) != 0 ||
-      ::fstatat(directory_.get(), name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (::fstat(segment_.get(), &opened) != 0 || ::lstat(file().c_str(), &named) != 0) {
     return errors::unavailable("the open segment is gone:", file(), errno);
   }
   if (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev) {

@@ -15,6 +15,9 @@ using SteadyClock = std::chrono::steady_clock;
 // How often the writer looks whether a minute of refusals is over, or space was freed.
 constexpr std::chrono::milliseconds poll_interval{250};
 
+// A clock that is behind the last leaf by no more is taken for one that was slewed.
+constexpr std::chrono::milliseconds clock_tolerance{2000};
+
 std::int64_t unix_ms(std::chrono::system_clock::time_point t) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count();
 }
@@ -36,7 +39,11 @@ Place::~Place() {
 }
 
 Writer::Writer(std::unique_ptr<SegmentLog> log, Options options, Clock clock, std::shared_ptr<Metrics> metrics)
-    : log_(std::move(log)), options_(options), clock_(std::move(clock)), metrics_(std::move(metrics)) {
+    : log_(std::move(log)),
+      options_(options),
+      clock_(std::move(clock)),
+      metrics_(std::move(metrics)),
+      last_time_(options.last_time) {
   size_ = log_->next_index();
   metrics_->entries.Set(static_cast<double>(size_));
 }
@@ -64,15 +71,28 @@ Result<Place> Writer::reserve() {
 }
 
 void Writer::append(Place place, LeafDraft draft, Completion<Appended> done) {
+  push(Entry{std::move(place), std::move(draft), std::move(done)});
+}
+
+Result<void> Writer::append_own(LeafDraft draft) {
+  std::promise<Appended> appended;
+  auto waiter = appended.get_future();
+  push(Entry{std::nullopt, std::move(draft), Completion<Appended>::to(std::move(appended))});
+  const auto index = waiter.get();
+  if (!index) return index.error();
+  return {};
+}
+
+void Writer::push(Entry entry) {
   std::unique_lock lock(mutex_);
   const auto state = state_.load();
   if (stopping_ || state == State::failed || state == State::closed) {
     lock.unlock();
-    if (done) done(why_not());
+    if (entry.done) entry.done(why_not());
     return;
   }
   const bool idle = queue_.empty();
-  queue_.push_back(Entry{std::move(place), std::move(draft), std::move(done)});
+  queue_.push_back(std::move(entry));
   lock.unlock();
   if (idle) wake_.notify_one();
 }
@@ -90,7 +110,7 @@ void Writer::count_refusal(std::string_view client, std::string_view reason) {
 Result<void> Writer::healthy() const {
   switch (state_.load()) {
     case State::open:
-      return {};
+      return check_clock();
     case State::stalled:
       return stalled(options_.append_limit);
     case State::full:
@@ -104,6 +124,25 @@ Result<void> Writer::healthy() const {
 Error Writer::why_not() const {
   const std::lock_guard lock(mutex_);
   return why_ ? *why_ : closed();
+}
+
+Result<void> Writer::check_clock() const {
+  const std::chrono::milliseconds behind(last_time_.load() - unix_ms(clock_()));
+  if (behind <= clock_tolerance) return {};
+  return errors::clock_behind(behind);
+}
+
+void Writer::on_growth(std::function<void()> grown) {
+  const std::lock_guard lock(mutex_);
+  grown_ = std::move(grown);
+}
+
+void Writer::stop_for_good(const Error& why) {
+  const std::lock_guard lock(mutex_);
+  if (state_.load() == State::failed || state_.load() == State::closed) return;
+  why_ = why;
+  state_ = State::failed;
+  spdlog::critical("the ledger stops for good: {}", why.detail);
 }
 
 void Writer::close(std::optional<LeafDraft> last) {
@@ -166,12 +205,13 @@ void Writer::add_summaries(std::vector<Entry>& entries, bool all) {
 // Also for no entries: then it only looks whether a full disk has room again.
 std::size_t Writer::write_batch(std::span<Entry> entries) {
   const auto first_index = log_->next_index();
-  const auto now = unix_ms(clock_());
+  const auto now = std::max(unix_ms(clock_()), last_time_.load());
   builder_.start(first_index);
   std::size_t count = 0;
   while (count < entries.size() && builder_.has_room(max_leaf_size)) builder_.add(entries[count++].draft, now);
   begin(entries.first(count));
   const auto committed = commit(count);
+  if (committed && count != 0) last_time_ = now;
   const auto space = log_->check_space();
   for (auto& entry : entries.first(count)) entry.place.reset();
   settle(committed, space, first_index);
@@ -203,10 +243,12 @@ Result<void> Writer::commit(std::size_t leaves) {
 // Tells the waiters, and everybody who comes later, how the batch ended.
 void Writer::settle(const Result<void>& committed, const Result<void>& space, std::uint64_t first_index) {
   std::vector<Completion<Appended>> waiters;
+  std::function<void()> grown;
   {
     const std::lock_guard lock(mutex_);
     waiters.swap(in_flight_);
     busy_since_.reset();
+    grown = grown_;
     const auto& trouble = committed ? space : committed;
     if (state_.load() != State::failed) {
       why_ = trouble ? std::nullopt : std::optional(trouble.error());
@@ -221,6 +263,7 @@ void Writer::settle(const Result<void>& committed, const Result<void>& space, st
   for (std::size_t i = 0; i < waiters.size(); ++i) {
     if (waiters[i]) waiters[i](committed ? Appended(first_index + i) : Appended(committed.error()));
   }
+  if (committed && !waiters.empty() && grown) grown();
 }
 
 void Writer::watch() {

@@ -9,6 +9,7 @@
 #include "ledger/metrics.hpp"
 #include "ledger/refusals.hpp"
 #include "ledger/segment_log.hpp"
+#include "tokens/clock.hpp"
 
 namespace avseal::ledger {
 
@@ -35,17 +36,21 @@ class Writer : public std::enable_shared_from_this<Writer> {
   struct Options {
     std::size_t max_pending;
     std::chrono::milliseconds append_limit;
+    std::int64_t last_time;  // of the log's last leaf, in Unix milliseconds; 0: there is none
   };
   static std::shared_ptr<Writer> start(std::unique_ptr<SegmentLog> log, Options options, Clock clock,
                                        std::shared_ptr<Metrics> metrics);
   ~Writer();
 
-  [[nodiscard]] Result<Place> reserve();  // "ledger-full", "ledger-busy", "ledger-unavailable"
+  [[nodiscard]] Result<Place> reserve();  // "ledger-full", "ledger-busy", "ledger-clock", "ledger-unavailable"
   void append(Place place, LeafDraft draft, Completion<Appended> done);  // done may be empty
+  Result<void> append_own(LeafDraft draft);  // a leaf of the ledger itself, which needs no place; waits
   void count_refusal(std::string_view client, std::string_view reason);
   [[nodiscard]] Result<void> healthy() const;
   [[nodiscard]] std::uint64_t size() const { return size_.load(); }
-  void close(std::optional<LeafDraft> last);  // commits what waits and the last leaf; joins the threads
+  void on_growth(std::function<void()> grown);  // called on the writer's thread when leaves are on disk
+  void stop_for_good(const Error& why);         // what is on disk stays, nothing is added
+  void close(std::optional<LeafDraft> last);    // commits what waits and the last leaf; joins the threads
 
  private:
   friend class Place;
@@ -58,6 +63,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
 
   Writer(std::unique_ptr<SegmentLog> log, Options options, Clock clock, std::shared_ptr<Metrics> metrics);
   void run();
+  void push(Entry entry);
   bool next_entries(std::vector<Entry>& entries);  // false: closed and nothing left
   void add_summaries(std::vector<Entry>& entries, bool all);
   std::size_t write_batch(std::span<Entry> entries);  // how many of them it took
@@ -67,6 +73,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void watch();
   void fail_waiters();
   [[nodiscard]] Error why_not() const;
+  [[nodiscard]] Result<void> check_clock() const;
 
   std::unique_ptr<SegmentLog> log_;  // the writer thread's
   BatchBuilder builder_;
@@ -77,6 +84,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   std::atomic<State> state_{State::open};
   std::atomic<std::size_t> places_{0};
   std::atomic<std::uint64_t> size_{0};
+  std::atomic<std::int64_t> last_time_;  // of the last leaf
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;  // of the writer
@@ -87,6 +95,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   RefusalCounts refusals_;
   std::optional<Error> why_;  // of full and failed
   std::optional<LeafDraft> last_leaf_;
+  std::function<void()> grown_;
   bool stopping_ = false;
   bool watching_ = false;
   bool watch_stopping_ = false;

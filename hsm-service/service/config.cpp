@@ -9,6 +9,7 @@
 
 #include "service/config_roles.hpp"
 #include "service/toml_reader.hpp"
+#include "tlog/note.hpp"
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
 
@@ -125,6 +126,11 @@ Result<void> read_keyring(TomlReader reader, Config& out) {
 Result<void> read_ledger(TomlReader reader, Config& out) {
   AVSEAL_TRY(out.ledger.directory, reader.path("directory"));
   AVSEAL_TRY(out.ledger.origin, reader.string("origin"));
+  if (!tlog::is_key_name(out.ledger.origin)) {
+    return reader.error_at("origin", "expected <operator>/<node>, without spaces and '+'");
+  }
+  AVSEAL_TRY(out.ledger.checkpoint_interval,
+             duration(reader, "checkpoint_interval_ms", out.ledger.checkpoint_interval, milliseconds{60'000}));
   AVSEAL_TRY(const auto reserve, reader.integer_or("reserve_mib", 64, 1, 1 << 20));
   out.ledger.reserve_bytes = static_cast<std::uint64_t>(reserve) << 20;
   return reader.finish();

@@ -81,6 +81,7 @@ Result<std::vector<keyring::KeyConfig>> with_states(std::vector<keyring::KeyConf
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (states[i].state == KeyState::retired) continue;
     keys[i].primary = states[i].state == KeyState::active;
+    keys[i].cosigns = keys[i].kind == keyring::KeyKind::ledger && states[i].state == KeyState::verifying;
     out.push_back(std::move(keys[i]));
   }
   return out;

@@ -13,8 +13,8 @@ using store::KeyStateRow;
 // key of its kind, else verifying.
 std::vector<KeyStateRow> states_of(const std::vector<keyring::KeyConfig>& keys, const std::vector<KeyStateRow>& rows);
 
-// The configuration as the keyring takes it: `primary` is the active key, retired ones are left out. Error
-// "key-configuration" where the active key of a kind is not configured.
+// The configuration as the keyring takes it: `primary` is the active key, a ledger key that is verifying cosigns,
+// retired ones are left out. Error "key-configuration" where the active key of a kind is not configured.
 Result<std::vector<keyring::KeyConfig>> with_states(std::vector<keyring::KeyConfig> keys,
                                                     const std::vector<KeyStateRow>& rows);
 

@@ -14,6 +14,7 @@
 
 #include "http/server.hpp"
 #include "keyring/certificate_rules.hpp"
+#include "service/checkpoint_signing.hpp"
 #include "service/control.hpp"
 #include "service/events.hpp"
 #include "service/key_changes.hpp"
@@ -60,14 +61,14 @@ Result<std::shared_ptr<store::Store>> open_store(Shared& shared, keyring::Keyrin
   AVSEAL_TRY(shared.keys, keyring::Keys::load(keyring.keys, to_unix(shared.clock())));
   Node node(shared);
   AVSEAL_CHECK(node.open_keyring(std::move(keyring)));
-  const bool exists = std::filesystem::exists(config.store_file);
+  AVSEAL_TRY(const bool has_rows, shared.store_file->has_sealed_rows());
   const auto deadline = std::chrono::steady_clock::now() + start_limit;
   auto loaded =
-      boost::asio::co_spawn(node.context(), load_row_key(node.keyring(), config.row_key_file, exists, deadline),
+      boost::asio::co_spawn(node.context(), load_row_key(node.keyring(), config.row_key_file, has_rows, deadline),
                             boost::asio::use_future)
           .get();
   if (!loaded) return loaded.error();
-  return store::Store::open(config.store_file, std::move(*loaded), shared.clock, *shared.metrics);
+  return store::Store::open(shared.store_file, std::move(*loaded), *shared.metrics);
 }
 
 Result<void> take_key_states(Shared& shared, Control& control, store::KeyStates& states,
@@ -186,6 +187,7 @@ Result<void> serve(Shared& shared, Control& control) {
     shared.nodes.push_back(node.get());
     nodes.push_back(std::move(node));
   }
+  const CheckpointSigning checkpoint_signing(*shared.ledger, *nodes.front());
   AVSEAL_CHECK(
       boost::asio::co_spawn(control.context(), drain_again(shared, store->operator_states()), boost::asio::use_future)
           .get());
@@ -209,12 +211,21 @@ Result<void> serve(Shared& shared, Control& control) {
   drained.get_future().wait();
   reloader.finish();
   clock_monitor.reset();
+  shared.ledger->close();  // resumes what waits for it and has its last checkpoint signed: the io threads must run
   for (auto& node : nodes) node->stop();
   server.reset();
-  shared.ledger->close();  // these two resume what waits for them, so before the waiters' contexts
-  store->close();
-  nodes.clear();
+  store->close();  // resumes what waits for it, so before the waiters' contexts end
   spdlog::info("event=stopped");
+  return {};
+}
+
+Result<void> open_ledger(Shared& shared, std::vector<keyring::SigningKey> keys) {
+  auto config = shared.config.ledger;
+  config.heads = &shared.store_file->ledger_heads();
+  for (auto& key : keys) {
+    if (key.kind == keyring::KeyKind::ledger) config.keys.push_back(std::move(key.public_key));
+  }
+  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(std::move(config), shared.clock, *shared.metrics));
   return {};
 }
 
@@ -241,7 +252,7 @@ Result<void> run(Config config) {
                          .Register(*shared.metrics);
   AVSEAL_TRY(shared.clients, http::ClientTable::create(shared.config.clients));
   // Which keys sign is not known before the store is open; whether their files are good is.
-  AVSEAL_CHECK(keyring::check_keys(shared.config.keyring.keys));
+  AVSEAL_TRY(auto keys, keyring::check_keys(shared.config.keyring.keys));
   if (shared.config.signing) {
     AVSEAL_TRY(auto signing, signing::Shared::create(*shared.config.signing, shared.clock));
     shared.signing = std::move(signing);
@@ -250,7 +261,8 @@ Result<void> run(Config config) {
     AVSEAL_TRY(shared.enrollment, enrollment::Shared::create(*shared.config.enrollment));
     AVSEAL_CHECK(prepare_attestation(*shared.config.enrollment, *shared.enrollment));
   }
-  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(shared.config.ledger, shared.clock, *shared.metrics));
+  AVSEAL_TRY(shared.store_file, store::StoreFile::open(shared.config.store_file, shared.clock, *shared.metrics));
+  AVSEAL_CHECK(open_ledger(shared, std::move(keys)));
 
   shared.clock_guard = std::make_unique<clock::Guard>(shared.config.clock.source);
 
@@ -259,6 +271,7 @@ Result<void> run(Config config) {
   auto served = serve(shared, control);
   if (!served) log_start_refused(shared, served.error());
   shared.ledger->close();  // resumes what waits for it, so before the control thread ends
+  shared.store_file->close();
   return served;
 }
 

@@ -16,6 +16,7 @@
 #include "ledger/ledger.hpp"
 #include "service/config.hpp"
 #include "signing/role.hpp"
+#include "store/store.hpp"
 #include "tokens/clock.hpp"
 
 namespace avseal::service {
@@ -28,6 +29,7 @@ struct Shared {
   std::shared_ptr<const http::ClientTable> clients;  // at start, as the next
   std::shared_ptr<const keyring::Keys> keys;
   std::shared_ptr<prometheus::Registry> metrics;
+  std::shared_ptr<store::StoreFile> store_file;  // outlives the ledger, whose head is in it
   std::shared_ptr<ledger::Ledger> ledger;
   std::optional<signing::Shared> signing;                       // with the signing role
   std::unique_ptr<enrollment::Shared> enrollment;               // with the enrollment role

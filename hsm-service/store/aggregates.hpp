@@ -20,6 +20,7 @@ std::unique_ptr<ReplayCache> make_replay_cache(Database& database);
 std::unique_ptr<IdempotencyKeys> make_idempotency_keys(Database& database, const RowSeal& seal);
 std::unique_ptr<KeyStates> make_key_states(Database& database, const RowSeal& seal);
 std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database);
+std::unique_ptr<ledger::HeadStore> make_ledger_heads(Database& database);
 
 // Forgets what expired well before now: replay entries, enrolment codes, idempotency keys; and calls of a week ago.
 Result<void> purge_expired(Connection& connection, UnixSeconds now);

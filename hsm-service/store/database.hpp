@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -37,6 +38,16 @@ class Database {
     return submit<R>(reads_, std::move(job));
   }
 
+  // The same for a thread that may wait.
+  template <class Job, class R = std::invoke_result_t<Job&, Connection&>>
+  R write_and_wait(Job job) {
+    return wait<R>(writes_, std::move(job));
+  }
+  template <class Job, class R = std::invoke_result_t<Job&, Connection&>>
+  R read_and_wait(Job job) {
+    return wait<R>(reads_, std::move(job));
+  }
+
   [[nodiscard]] Result<void> healthy() const;
   void close();  // ends what waits, then joins the threads
 
@@ -67,6 +78,10 @@ class Database {
   Database(Connection writer, Maintenance maintenance, prometheus::Registry& metrics);
   template <class R, class Job>
   boost::asio::awaitable<R> submit(Queue& queue, Job job);
+  template <class R, class Job>
+  R wait(Queue& queue, Job job);
+  template <class R, class Job>
+  static void enqueue(Queue& queue, Job job, ledger::Completion<R> done);
   void write_loop();
   void read_loop(Connection& connection);
   Result<void> commit(std::vector<std::unique_ptr<Task>>& tasks);
@@ -106,11 +121,24 @@ class Database::TaskOf final : public Task {
 };
 
 template <class R, class Job>
+void Database::enqueue(Queue& queue, Job job, ledger::Completion<R> done) {
+  std::unique_ptr<Task> task = std::make_unique<TaskOf<R, Job>>(std::move(job), std::move(done));
+  if (!queue.push(task)) task->finish(refused());
+}
+
+template <class R, class Job>
 boost::asio::awaitable<R> Database::submit(Queue& queue, Job job) {
   return ledger::suspend<R>([&queue, j = std::move(job)](ledger::Completion<R> done) mutable {
-    std::unique_ptr<Task> task = std::make_unique<TaskOf<R, Job>>(std::move(j), std::move(done));
-    if (!queue.push(task)) task->finish(refused());
+    enqueue<R>(queue, std::move(j), std::move(done));
   });
+}
+
+template <class R, class Job>
+R Database::wait(Queue& queue, Job job) {
+  std::promise<R> promise;
+  auto answer = promise.get_future();
+  enqueue<R>(queue, std::move(job), ledger::Completion<R>::to(std::move(promise)));
+  return answer.get();
 }
 
 }  // namespace avseal::store

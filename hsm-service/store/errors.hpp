@@ -19,6 +19,14 @@ inline Error forged(std::string_view table) {
                                           table));
 }
 
+inline Error head_changed(std::string_view origin, std::uint64_t size) {
+  return avseal::errors::make(
+      Category::unavailable, "ledger-head",
+      fmt::format("the head of {} in the store is another one, of {} leaves: another process writes the same log; stop "
+                  "it, and give each node an origin of its own",
+                  origin, size));
+}
+
 inline Error version_conflict(std::int64_t expected, std::int64_t found) {
   return avseal::errors::make(
       Category::precondition_failed, "avatar-version-conflict",

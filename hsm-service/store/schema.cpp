@@ -205,6 +205,15 @@ CREATE TABLE document_version (
 ) STRICT;
 ALTER TABLE enrolment_code ADD COLUMN simple INTEGER NOT NULL DEFAULT 0;
 )",
+    R"(
+CREATE TABLE ledger_head (
+  origin TEXT PRIMARY KEY NOT NULL,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  note TEXT NOT NULL,                 -- the signed checkpoint
+  uses TEXT NOT NULL                  -- of the ledger key, which no leaf tells yet
+) STRICT;
+)",
 };
 
 Result<void> check_ours(Connection& connection, std::int64_t version) {

@@ -16,8 +16,6 @@ namespace {
 using pkcs11::KeyKind;
 namespace json = tokens::json;
 
-constexpr std::size_t max_extension_lines = 8;
-
 Error refused(const KeyRule& rule, std::string_view what) {
   return errors::make(
       Category::forbidden, "not-of-key-kind",
@@ -89,7 +87,16 @@ bool is_root_hash(std::string_view line) {
   return hash && hash->size() == 32;
 }
 
-// C2SP tlog-checkpoint: the note's text without its signatures, every line ended by a newline, no empty line.
+bool is_log_of(std::string_view line, std::string_view origin) {
+  constexpr std::size_t year_size = 4;
+  if (line.size() != origin.size() + 1 + year_size || !line.starts_with(origin) || line[origin.size()] != '/') {
+    return false;
+  }
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  return std::all_of(line.end() - year_size, line.end(), digit);
+}
+
+// C2SP tlog-checkpoint: the note's text without its signatures, every line ended by a newline.
 Result<void> check_checkpoint(const KeyRule& rule, ByteView input) {
   std::string_view rest = as_text(input);
   std::size_t number = 0;
@@ -98,16 +105,13 @@ Result<void> check_checkpoint(const KeyRule& rule, ByteView input) {
     if (end == std::string_view::npos) return refused(rule, "the note does not end with a newline");
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end + 1);
-    const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-    if (line.empty() || std::any_of(line.begin(), line.end(), control)) {
-      return refused(rule, "the note has an empty line or a control character");
+    if (number == 0 && !is_log_of(line, rule.origin)) {
+      return refused(rule, "the note's first line is not " + rule.origin + "/<year>");
     }
-    if (number == 0 && line != rule.origin) return refused(rule, "the note's first line is not " + rule.origin);
     if (number == 1 && !is_tree_size(line)) return refused(rule, "the note's second line is no tree size");
     if (number == 2 && !is_root_hash(line)) return refused(rule, "the note's third line is no root hash");
   }
-  if (number < 3) return refused(rule, "the note has fewer than three lines");
-  if (number > 3 + max_extension_lines) return refused(rule, "the note has too many lines");
+  if (number != 3) return refused(rule, "the note has not exactly three lines");
   return {};
 }
 

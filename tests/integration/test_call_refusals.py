@@ -262,7 +262,8 @@ def test_self_made_access_token(site, access_token):
 
 
 def test_nothing_personal_in_the_ledger(site, alice):
-    for segment in site.ledger.iterdir():
-        if segment.is_file():
-            data = segment.read_bytes()
-            assert b"alice" not in data and b"mallory" not in data, segment
+    files = [path for path in site.ledger.rglob("*") if path.is_file()]
+    assert site.ledger / "checkpoint" in files
+    for path in files:
+        data = path.read_bytes()
+        assert b"alice" not in data and b"mallory" not in data, path

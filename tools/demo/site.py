@@ -26,7 +26,7 @@ XR_AS_2_ID = "xr-as-2.a.example"
 AEF_ID = "aef-dac-1"
 ORIGIN = "a.example/demo"
 SERIAL = "SN-0001"  # of the UE
-FORM = "2\n"  # of a site's directory; one of another form is made anew
+FORM = "3\n"  # of a site's directory; one of another form is made anew
 
 
 def token_uri(label):

@@ -16,7 +16,7 @@ TEST_F(LedgerTest, StartsWithALeafOfItsOwnAndEndsWithOne) {
   ledger->close();
   ASSERT_EQ(leaves().size(), 3U);
   EXPECT_EQ(leaf(0).at("event"), "ledger.start");
-  EXPECT_EQ(leaf(0).at("details").at("origin"), "operator.example/node-1");
+  EXPECT_EQ(leaf(0).at("details").at("origin"), "operator.example/node-1/2025");
   EXPECT_EQ(leaf(2).at("event"), "ledger.stop");
 }
 

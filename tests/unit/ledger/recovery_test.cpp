@@ -212,7 +212,7 @@ TEST(SegmentTest, BatchBeyondTheLimitsIsNotRead) {
   auto batch = encode_seal(0);
   batch[16] = 0xff;  // number of leaves
   bytes.insert(bytes.end(), batch.begin(), batch.end());
-  const auto end = read_segment(bytes, "f", [](std::string_view) {}).value();
+  const auto end = read_segment(bytes, "f", [](const Batch&) {}).value();
   EXPECT_EQ(end.offset, segment_header_size);
   EXPECT_EQ(end.rest, batch_header_size);
   EXPECT_FALSE(end.sealed);

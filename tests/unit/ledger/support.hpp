@@ -74,7 +74,7 @@ class FailingFiles final : public FileOps {
     if (const int failed = preallocate_errno.load(); failed != 0) return fail(failed);
     return FileOps::preallocate(fd, offset, size);
   }
-  std::optional<std::uint64_t> free_bytes(int) override { return free.load(); }
+  std::optional<std::uint64_t> free_bytes(const std::filesystem::path&) override { return free.load(); }
 
   void release_sync() {
     hold_sync = false;

@@ -62,6 +62,7 @@ class Intruder {
 
 // What brings a file of today back to schema 4, with the certificates of the simple form; and to schema 1.
 inline const std::string to_schema_four = R"(
+DROP TABLE ledger_head;
 ALTER TABLE enrolment_code DROP COLUMN simple;
 DROP TABLE device; DROP TABLE device_identity; DROP TABLE device_revocation;
 DROP TABLE manifest; DROP TABLE manifest_device; DROP TABLE document_version;

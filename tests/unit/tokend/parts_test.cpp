@@ -65,16 +65,16 @@ TEST(KeyRule, EachTypIsSignedByItsKindOnly) {
   EXPECT_FALSE(signs(KeyKind::access_token, jws_input(R"({"alg":"ES256","jwk":{},"kid":"k","typ":"at+jwt"})")));
 }
 
-TEST(KeyRule, CheckpointsAreOfTheOrigin) {
+TEST(KeyRule, CheckpointsAreOfTheOriginInAYear) {
   const std::string hash = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
-  const std::string origin = "test.example/node\n";
+  const std::string origin = "test.example/node/2026\n";
   EXPECT_TRUE(signs(KeyKind::ledger, origin + "0\n" + hash));
-  EXPECT_TRUE(signs(KeyKind::ledger, origin + "12\n" + hash + "extension\n"));
+  EXPECT_TRUE(signs(KeyKind::ledger, "test.example/node/2027\n12\n" + hash));
   for (const std::string& note :
-       {std::string(), origin, origin + "1\n", "other/node\n1\n" + hash, origin + "01\n" + hash, origin + "-1\n" + hash,
-        origin + "x\n" + hash, origin + "1\nAAAA\n", origin + "1\n" + hash.substr(0, 44), origin + "1\n" + hash + "\n",
-        origin + "1\n" + hash + "a\tb\n", "test.example/node2\n1\n" + hash,
-        origin + "1\n" + hash + std::string(20, 'x') + "\na\na\na\na\na\na\na\na\n"}) {
+       {std::string(), origin, origin + "1\n", "other/node/2026\n1\n" + hash, "test.example/node\n1\n" + hash,
+        "test.example/node/202x\n1\n" + hash, "test.example/node/20260\n1\n" + hash, origin + "01\n" + hash,
+        origin + "-1\n" + hash, origin + "x\n" + hash, origin + "1\nAAAA\n", origin + "1\n" + hash.substr(0, 44),
+        origin + "1\n" + hash + "\n", origin + "1\n" + hash + "extension\n", "test.example/node2/2026\n1\n" + hash}) {
     EXPECT_FALSE(signs(KeyKind::ledger, note)) << note;
   }
 }

@@ -88,6 +88,7 @@ inline constexpr std::string_view passport_header =
 inline constexpr std::string_view metadata_header =
     R"({"alg":"ES256","kid":"k","typ":"avatar-metadata+jwt","x5c":["AA=="]})";
 inline constexpr std::string_view access_header = R"({"alg":"ES256","kid":"k","typ":"at+jwt"})";
-inline constexpr std::string_view checkpoint = "test.example/node\n42\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+inline constexpr std::string_view checkpoint =
+    "test.example/node/2026\n42\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
 }  // namespace avseal::tokend

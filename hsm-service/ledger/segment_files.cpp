@@ -1,12 +1,14 @@
+#include "ledger/segment_files.hpp"
+
 #include <algorithm>
+#include <charconv>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ledger/errors.hpp"
-#include "ledger/ledger.hpp"
-#include "ledger/segment_log.hpp"
+#include "ledger/file_descriptor.hpp"
 
 namespace avseal::ledger {
 
@@ -44,17 +46,13 @@ class MappedFile {
   std::size_t size_;
 };
 
-Result<std::vector<std::string>> segment_names(const std::filesystem::path& directory) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  std::filesystem::directory_iterator entries(directory, failed);
-  for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) {
-    auto name = entries->path().filename().string();
-    if (name.ends_with(extension)) names.push_back(std::move(name));
-  }
-  if (failed) return errors::unavailable("cannot list", directory, failed.value());
-  std::sort(names.begin(), names.end());
-  return names;
+std::optional<std::uint64_t> start_of(std::string_view name) {
+  if (!name.ends_with(extension)) return std::nullopt;
+  const auto digits = name.substr(0, name.size() - extension.size());
+  std::uint64_t start = 0;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), start);
+  if (failed != std::errc() || end != digits.data() + digits.size() || segment_name(start) != name) return std::nullopt;
+  return start;
 }
 
 // Names and headers of segments, in order: each must go on where the one before it ended.
@@ -75,30 +73,50 @@ std::string segment_name(std::uint64_t first_index) {
   return fmt::format("{:020}{}", first_index, extension);
 }
 
+Result<std::vector<std::uint64_t>> segment_starts(const std::filesystem::path& directory) {
+  std::vector<std::uint64_t> starts;
+  std::error_code failed;
+  std::filesystem::directory_iterator entries(directory, failed);
+  for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) {
+    if (const auto start = start_of(entries->path().filename().native())) starts.push_back(*start);
+  }
+  if (failed) return errors::unavailable("cannot list", directory, failed.value());
+  std::sort(starts.begin(), starts.end());
+  return starts;
+}
+
+Result<std::optional<SegmentHeader>> last_segment_header(const std::filesystem::path& directory) {
+  AVSEAL_TRY(const auto starts, segment_starts(directory));
+  if (starts.empty()) return std::optional<SegmentHeader>();
+  const auto file = directory / segment_name(starts.back());
+  AVSEAL_TRY(const auto mapped, MappedFile::open(file));
+  const auto header = decode_segment_header(mapped.bytes());
+  if (!header) return errors::corrupt(file, 0, "expected the header of a segment");
+  return header;
+}
+
 Result<void> read_segments(const std::filesystem::path& directory, const std::optional<std::string>& origin,
-                           const LeafSink& sink, const LastSegment& last) {
-  AVSEAL_TRY(const auto names, segment_names(directory));
-  std::uint64_t next_index = 0;
-  for (const auto& name : names) {
-    const auto file = directory / name;
+                           std::uint64_t published, const BatchSink& sink, const LastSegment& last) {
+  AVSEAL_TRY(auto starts, segment_starts(directory));
+  // The one with the last published leaf, and what follows: others may be gone, or back after a crash.
+  const auto behind = std::lower_bound(starts.begin(), starts.end(), published);
+  if (published != 0 && behind == starts.begin()) {
+    return errors::corrupt(directory, 0, fmt::format("expected a segment with leaf {}", published - 1));
+  }
+  if (published != 0) starts.erase(starts.begin(), std::prev(behind));
+  std::uint64_t next_index = published == 0 ? 0 : starts.front();
+  for (const auto start : starts) {
+    const auto file = directory / segment_name(start);
     AVSEAL_TRY(const auto mapped, MappedFile::open(file));
     AVSEAL_CHECK(check_place(file, mapped.bytes(), next_index, origin));
     AVSEAL_TRY(const auto end, read_segment(mapped.bytes(), file, sink));
-    if (name == names.back()) return last(name, end, mapped.bytes());
+    if (start == starts.back()) return last(file.filename().string(), end, mapped.bytes());
     if (!end.sealed || end.rest != batch_header_size) {
       return errors::corrupt(file, end.offset, "expected the seal of a segment that others follow");
     }
     next_index = end.next_index;
   }
   return {};
-}
-
-Result<std::vector<std::string>> read_leaves(const std::filesystem::path& directory) {
-  std::vector<std::string> leaves;
-  const auto keep = [&](std::string_view leaf) { leaves.emplace_back(leaf); };
-  const auto ignore = [](const std::string&, const SegmentEnd&, ByteView) -> Result<void> { return {}; };
-  AVSEAL_CHECK(read_segments(directory, std::nullopt, keep, ignore));
-  return leaves;
 }
 
 }  // namespace avseal::ledger

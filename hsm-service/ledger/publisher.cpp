@@ -1,0 +1,165 @@
+#include "ledger/publisher.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "ledger/errors.hpp"
+
+namespace avseal::ledger {
+
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds longest_pause{30'000};  // between two tries
+constexpr std::chrono::hours uses_interval{1};              // between two leaves that tell the uses of the ledger key
+constexpr std::size_t max_runs = 256;                       // of sequences in such a leaf
+
+}  // namespace
+
+Publisher::Publisher(Checkpointer checkpointer, Writer& writer, std::chrono::milliseconds interval,
+                     std::shared_ptr<Metrics> metrics)
+    : writer_(writer),
+      interval_(interval),
+      metrics_(std::move(metrics)),
+      checkpointer_(std::move(checkpointer)),
+      published_(checkpointer_.published()),
+      uses_told_(SteadyClock::now()) {
+  metrics_->published.Set(static_cast<double>(checkpointer_.size()));
+  thread_ = std::thread([this] { run(); });
+}
+
+void Publisher::use_signer(CheckpointSigner* signer) {
+  std::unique_lock lock(mutex_);
+  signer_ = signer;
+  idle_.wait(lock, [this] { return !publishing_; });
+  wake_.notify_one();
+}
+
+void Publisher::grown() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!may_publish() || publishing_ || wake_at_ <= next_round_) return;
+  }
+  wake_.notify_one();
+}
+
+void Publisher::wait_until_covered(std::uint64_t index, Time deadline, Completion<Result<Published>> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (thread_.joinable() && !stopped_ && !closing_) {
+      waiters_.push_back({index, deadline, std::move(done)});
+      wake_.notify_one();
+      return;
+    }
+  }
+  done(errors::not_covered(index));
+}
+
+std::optional<Published> Publisher::published() const {
+  const std::lock_guard lock(mutex_);
+  return published_;
+}
+
+CheckpointUses Publisher::take_uses() {
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [this] { return !publishing_; });
+  uses_told_ = SteadyClock::now();
+  return checkpointer_.take_uses();
+}
+
+void Publisher::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Publisher::run() {
+  std::unique_lock lock(mutex_);
+  while (!closing_) {
+    wake_at_ = next_wake();
+    wake_.wait_until(lock, wake_at_);
+    if (may_publish() && SteadyClock::now() >= next_round_) publish(lock);
+    resume_waiters(SteadyClock::now());
+  }
+  for (bool again = true; again && may_publish(); again = failures_ == 0) publish(lock);
+  resume_waiters(Time::max());
+}
+
+bool Publisher::may_publish() const {
+  return signer_ != nullptr && !stopped_ && writer_.size() > (published_ ? published_->size : 0);
+}
+
+Publisher::Time Publisher::next_wake() const {
+  auto wake = SteadyClock::now() + std::chrono::hours(1);
+  if (may_publish()) wake = std::min(wake, next_round_);
+  for (const auto& waiter : waiters_) wake = std::min(wake, waiter.deadline);
+  return wake;
+}
+
+void Publisher::publish(std::unique_lock<std::mutex>& lock) {
+  const auto started = SteadyClock::now();
+  auto& signer = *signer_;
+  publishing_ = true;
+  lock.unlock();
+  const auto committed = writer_.size();
+  const auto done = checkpointer_.publish(committed, signer);
+  if (done) tell_uses(started);
+  lock.lock();
+  if (done) {
+    succeeded(started, checkpointer_.size() < committed);
+  } else {
+    failed(done.error());
+  }
+  publishing_ = false;
+  idle_.notify_all();
+}
+
+void Publisher::succeeded(Time started, bool more) {
+  published_ = checkpointer_.published();
+  next_round_ = more ? started : started + interval_;
+  metrics_->published.Set(static_cast<double>(checkpointer_.size()));
+  metrics_->published_at.SetToCurrentTime();
+  if (failures_ != 0) spdlog::info("event=checkpoint-restored failures={} size={}", failures_, checkpointer_.size());
+  failures_ = 0;
+}
+
+void Publisher::failed(const Error& error) {
+  count(metrics_->checkpoint_failures, error.reason);
+  if (Checkpointer::is_for_good(error)) {
+    stopped_ = true;
+    writer_.stop_for_good(error);
+    return;
+  }
+  if (failures_ == 0) spdlog::error("event=checkpoint-failed reason={} detail=\"{}\"", error.reason, error.detail);
+  next_round_ = SteadyClock::now() + std::min(longest_pause, interval_ * (1 << std::min(failures_, 5U)));
+  ++failures_;
+}
+
+void Publisher::resume_waiters(Time now) {
+  for (auto& waiter : waiters_) {
+    if (published_ && published_->size > waiter.index) {
+      waiter.done(*published_);
+    } else if (waiter.deadline <= now || stopped_) {
+      waiter.done(errors::not_covered(waiter.index));
+    }
+  }
+  std::erase_if(waiters_, [](const Waiter& waiter) { return !waiter.done; });
+}
+
+void Publisher::tell_uses(Time now) {
+  const auto& uses = checkpointer_.uses();
+  if (uses.empty() || (now - uses_told_ < uses_interval && uses.runs() < max_runs)) return;
+  Event event;
+  event.type = "ledger.checkpoints";
+  event.details["uses"] = uses.json();
+  uses_told_ = now;
+  const auto told = writer_.append_own(EventText(event, {}, {}).finish({}, 0, Outcome::released, {}));
+  if (told) (void)checkpointer_.take_uses();
+}
+
+}  // namespace avseal::ledger

@@ -1,0 +1,173 @@
+// The write order, cut at every call, thousands of times: what was released is there, no two checkpoints disagree, and
+// the log goes on.
+#include "cut_disk.hpp"
+#include "ledger/segment_log.hpp"
+#include "publishing_support.hpp"
+
+namespace avseal::ledger::test {
+namespace {
+
+// Heads on the disk whose power is cut: a commit at the moment of the cut may have been made or not.
+class CutHeads final : public HeadStore {
+ public:
+  explicit CutHeads(CutDisk& disk) : disk_(disk) {}
+  Result<std::optional<Head>> head(const std::string& origin) override { return heads_.head(origin); }
+  Result<void> replace(const std::optional<Head>& expected, const Head& next) override {
+    if (disk_.step()) return heads_.replace(expected, next);
+    if (disk_.pick(2) == 0) (void)heads_.replace(expected, next);
+    return avseal::errors::make(Category::unavailable, "store-unavailable", "no power");
+  }
+
+ private:
+  CutDisk& disk_;
+  MemoryHeads heads_;
+};
+
+// One node's log on one disk, from cut to cut.
+class Node {
+ public:
+  explicit Node(std::uint64_t seed) : disk_(std::make_shared<CutDisk>(seed)), heads_(*disk_) {}
+
+  // Starts, after a cut too, and compares what is there with what was released.
+  void start() {
+    const auto published = read_published(disk_->directory());
+    ASSERT_TRUE(published) << published.error().detail;
+    auto log = SegmentLog::open({disk_->directory(), origin_, *published ? (*published)->size : 0, 1, 6000, disk_});
+    if (disk_->is_cut()) return;
+    ASSERT_TRUE(log) << log.error().detail;
+    log_ = std::move(*log);
+    auto checkpointer =
+        Checkpointer::open({disk_->directory(), origin_, {signer_.key()}, &heads_, disk_}, log_->next_index());
+    if (disk_->is_cut()) return;
+    ASSERT_TRUE(checkpointer) << checkpointer.error().detail;
+    checkpointer_.emplace(std::move(*checkpointer));
+    const auto leaves = read_leaves(disk_->directory()).value();
+    ASSERT_GE(leaves.size(), released_.size());
+    ASSERT_TRUE(std::equal(released_.begin(), released_.end(), leaves.begin()));
+    ASSERT_GE(leaves.size(), told_) << "of which somebody has a receipt";
+    ASSERT_GE(checkpointer_->size(), told_);
+    released_ = leaves;  // what came through counts from now on
+  }
+
+  // Anything that a node does. false: it has to be started again.
+  bool act() {
+    switch (disk_->pick(8)) {
+      case 0:
+        return false;
+      case 1:
+        disk_->fill_at(1 + disk_->pick(40));
+        return true;
+      case 2:
+        log_->seal();
+        return true;
+      case 3:
+      case 4:
+      case 5:
+        return append();
+      default:
+        return publish();
+    }
+  }
+
+  void stop() {
+    checkpointer_.reset();
+    log_.reset();
+  }
+  void expect_good() {
+    while (checkpointer_->size() < log_->next_index()) ASSERT_TRUE(checkpointer_->publish(log_->next_index(), signer_));
+    if (released_.empty()) return;
+    const auto leaves = judge(disk_->directory(), signer_.key());
+    EXPECT_EQ(leaves, released_);
+    expect_one_history(signer_.texts, leaves);
+  }
+  [[nodiscard]] CutDisk& disk() { return *disk_; }
+  [[nodiscard]] std::size_t signatures() const { return signer_.texts.size(); }
+
+ private:
+  bool append() {
+    builder_.start(log_->next_index());
+    const auto leaves = 1 + disk_->pick(disk_->pick(4) == 0 ? 300 : 10);
+    const auto filler = fmt::format(R"(,"text":"{}","time":)", std::string(disk_->pick(40), 'x'));
+    for (std::uint64_t i = 0; i < leaves; ++i) builder_.add({R"({"index":)", filler}, 1);
+    const auto batch = builder_.finish();
+    const auto appended = log_->append(batch, leaves);
+    if (!appended) return appended.error().reason == "ledger-full";
+    for (const auto leaf : read_batch(batch).leaves) released_.emplace_back(as_text(leaf));
+    return true;
+  }
+  bool publish() {
+    const auto published = checkpointer_->publish(log_->next_index(), signer_);
+    if (published) told_ = checkpointer_->size();
+    return published || !Checkpointer::is_for_good(published.error());
+  }
+
+  const std::string origin_ = "operator.example/node-1/2025";
+  std::shared_ptr<CutDisk> disk_;
+  CutHeads heads_;
+  SoftSigner signer_;
+  BatchBuilder builder_;
+  std::unique_ptr<SegmentLog> log_;
+  std::optional<Checkpointer> checkpointer_;
+  std::vector<std::string> released_;
+  std::uint64_t told_ = 0;  // size of the last checkpoint that was published
+};
+
+// Runs until the power is cut at a call of the coming ones.
+void live_until_cut(Node& node, std::uint64_t calls) {
+  node.disk().cut_at(1 + calls);
+  while (!node.disk().is_cut()) {
+    node.disk().fill_at(UINT64_MAX);
+    node.start();
+    if (::testing::Test::HasFatalFailure()) return;
+    while (!node.disk().is_cut() && node.act()) {
+    }
+    node.stop();
+  }
+}
+
+// Each shard is a test of its own, so that they run side by side.
+class LedgerPowerCutTest : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(LedgerPowerCutTest, LosesNothingThatWasReleased) {
+  constexpr std::uint64_t nodes = 15;
+  constexpr int cuts = 20;
+  std::size_t lost = 0;
+  std::size_t signatures = 0;
+  for (std::uint64_t seed = GetParam() * nodes; seed < (GetParam() + 1) * nodes; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    Node node(seed);
+    for (int cut = 0; cut < cuts; ++cut) {
+      live_until_cut(node, node.disk().pick(node.disk().pick(2) == 0 ? 30 : 200));
+      ASSERT_FALSE(HasFatalFailure());
+      node.disk().restore();
+    }
+    node.start();
+    ASSERT_FALSE(HasFatalFailure());
+    node.expect_good();
+    ASSERT_FALSE(HasFailure());
+    lost += node.disk().lost();
+    signatures += node.signatures();
+  }
+  EXPECT_GT(lost, 100U) << "cuts that cut nothing off prove nothing";
+  EXPECT_GT(signatures, 100U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shards, LedgerPowerCutTest, ::testing::Range<std::uint64_t>(0, 6));
+
+// A small history, cut at each of its calls in turn.
+TEST(LedgerPowerCutInTurnTest, AtEachCallOfTheFirstOnes) {
+  for (std::uint64_t call = 0; call < 400; ++call) {
+    SCOPED_TRACE(fmt::format("call {}", call));
+    Node node(4711);  // the same history each time
+    live_until_cut(node, call);
+    ASSERT_FALSE(HasFatalFailure());
+    node.disk().restore();
+    node.start();
+    ASSERT_FALSE(HasFatalFailure());
+    node.expect_good();
+    ASSERT_FALSE(HasFailure());
+  }
+}
+
+}  // namespace
+}  // namespace avseal::ledger::test
