@@ -4,7 +4,7 @@
 
 #include "cli/https_log.hpp"
 #include "cli/object_input.hpp"
-#include "ledger/segment_log.hpp"
+#include "ledger/segment_files.hpp"
 
 namespace avseal::cli {
 namespace {
@@ -72,11 +72,11 @@ Result<tlog::Policy> LedgerInput::trusted_policy() const {
 audit::SegmentReader LedgerInput::segments() const {
   if (directory.empty() || !has_segments(directory)) return {};
   return [path = directory](std::uint64_t published, const audit::SegmentSink& sink) -> Result<void> {
-    std::uint64_t index = 0;
-    const auto take = [&](std::string_view leaf) { sink(index++, as_bytes(leaf)); };
+    const auto take = [&](const ledger::Batch& batch) {
+      for (std::size_t i = 0; i < batch.leaves.size(); ++i) sink(batch.first_index + i, batch.leaves[i]);
+    };
     const auto ignore = [](const std::string&, const ledger::SegmentEnd&, ByteView) -> Result<void> { return {}; };
-    (void)published;
-    return ledger::read_segments(path, std::nullopt, take, ignore);
+    return ledger::read_segments(path, std::nullopt, published, take, ignore);
   };
 }
 

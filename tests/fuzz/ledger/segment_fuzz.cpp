@@ -29,9 +29,12 @@ Bytes segment_of(ByteView input) {
 
 void check(ByteView bytes) {
   std::uint64_t leaves = 0;
-  const auto end = read_segment(bytes, "segment", [&](std::string_view leaf) {
-    ++leaves;
-    if (leaf.size() > max_leaf_size) std::abort();
+  const auto end = read_segment(bytes, "segment", [&](const Batch& batch) {
+    for (const auto leaf : batch.leaves) {
+      ++leaves;
+      if (leaf.size() > max_leaf_size) std::abort();
+    }
+    if (batch.hashes.size() != batch.leaves.size()) std::abort();
   });
   if (!end) return;
   const auto header = decode_segment_header(bytes);
@@ -39,7 +42,7 @@ void check(ByteView bytes) {
   if (end->offset + end->rest != bytes.size()) std::abort();
 
   // The accepted part alone is accepted whole.
-  const auto again = read_segment(bytes.first(end->offset), "segment", [](std::string_view) {});
+  const auto again = read_segment(bytes.first(end->offset), "segment", [](const Batch&) {});
   if (!again || again->next_index != end->next_index || again->rest != 0) std::abort();
 }
 

@@ -450,8 +450,14 @@ TEST_F(KeyringTest, SignsCheckpointsForWhoHasAPermit) {
   open();
   const auto permit = ledger::Checkpointer::permit();
   const auto key = keyring->keys().primary(KeyKind::ledger).value();
-  const auto signature =
-      run(keyring->sign_checkpoint(permit, *key, "op/node\n1\nroot\n", std::chrono::steady_clock::now() + 5s));
+  std::optional<Result<ledger::CheckpointSignature>> signature_or_not;
+  auto signing = [&]() -> asio::awaitable<bool> {
+    signature_or_not.emplace(
+        co_await keyring->sign_checkpoint(permit, *key, "op/node\n1\nroot\n", std::chrono::steady_clock::now() + 5s));
+    co_return true;
+  };
+  run(signing());
+  const auto& signature = *signature_or_not;
   ASSERT_TRUE(signature) << signature.error().detail;
   EXPECT_TRUE(log_key.public_key().verify(as_bytes("op/node\n1\nroot\n"), signature->raw));
   ASSERT_EQ(signature->uses.size(), 1U);
