@@ -5,6 +5,13 @@
 namespace avseal::ledger::test {
 namespace {
 
+// These tests are of shapes, not of durability.
+class UnsyncedFiles final : public FileOps {
+ public:
+  int fdatasync(int) override { return 0; }
+  int sync_directory(const std::filesystem::path&) override { return 0; }
+};
+
 class LedgerTreeTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -44,7 +51,7 @@ class LedgerTreeTest : public ::testing::Test {
   TempDir temporary;
   std::filesystem::path directory = temporary.path() / "log";
   std::string origin = "operator.example/node-1/2025";
-  std::shared_ptr<FileOps> files = std::make_shared<FileOps>();
+  std::shared_ptr<FileOps> files = std::make_shared<UnsyncedFiles>();
   SoftSigner signer;
   MemoryHeads heads;
   BatchBuilder builder;
