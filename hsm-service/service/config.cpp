@@ -133,6 +133,24 @@ Result<void> read_ledger(TomlReader reader, Config& out) {
              duration(reader, "checkpoint_interval_ms", out.ledger.checkpoint_interval, milliseconds{60'000}));
   AVSEAL_TRY(const auto reserve, reader.integer_or("reserve_mib", 64, 1, 1 << 20));
   out.ledger.reserve_bytes = static_cast<std::uint64_t>(reserve) << 20;
+  AVSEAL_TRY(const auto alarm,
+             reader.integer_or("witness_alarm_seconds", out.witnesses.alarm_after.count(), 1, 86'400));
+  out.witnesses.alarm_after = std::chrono::seconds(alarm);
+  return reader.finish();
+}
+
+Result<void> read_witness(TomlReader reader, Config& out) {
+  AVSEAL_TRY(auto url, reader.string("url"));
+  if (!url.starts_with("https://") || url.ends_with('/')) {
+    return reader.error_at("url", "expected https://host[:port][/path] without a slash at the end");
+  }
+  AVSEAL_TRY(const auto text, reader.string("vkey"));
+  auto key = tlog::VerifierKey::parse(text);
+  if (!key) return reader.error_at("vkey", key.error().detail);
+  if (key->type() != tlog::KeyType::cosignature)
+    return reader.error_at("vkey", "expected the key of a witness: type 4");
+  AVSEAL_TRY(auto anchors, reader.path("cacert"));
+  out.witnesses.witnesses.push_back({std::move(url), std::move(*key), std::move(anchors)});
   return reader.finish();
 }
 
@@ -283,6 +301,7 @@ Result<Config> load_config(const std::filesystem::path& file) {
   AVSEAL_CHECK(read_each(root, "keys", out, read_key));
   AVSEAL_CHECK(read_one(root, "clock", out, read_clock));
   AVSEAL_CHECK(read_one(root, "ledger", out, read_ledger));
+  AVSEAL_CHECK(read_each(root, "witnesses", out, read_witness));
   AVSEAL_CHECK(read_one(root, "store", out, read_store));
   AVSEAL_CHECK(read_each(root, "clients", out, read_client));
   AVSEAL_CHECK(read_roles(root, out));

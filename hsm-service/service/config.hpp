@@ -15,6 +15,7 @@
 #include "keyring/keyring.hpp"
 #include "keyring/workers.hpp"
 #include "ledger/ledger.hpp"
+#include "service/witnesses.hpp"
 #include "signing/config.hpp"
 
 namespace avseal::service {
@@ -36,6 +37,7 @@ struct Config {
 
   clock::Config clock;
   ledger::Config ledger;
+  WitnessesConfig witnesses;
   std::filesystem::path store_file;
   std::filesystem::path row_key_file;  // the store's row key, wrapped by dac-kek
 

@@ -42,10 +42,28 @@ def sign(site, ue):
     return call.sign(site, call.signing_request(ue.fingerprint()))
 
 
+# A witness that does not answer.
+WITNESS = """
+[[witnesses]]
+url = "https://localhost:1"
+vkey = "witness.example+d831bcf1+BOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"
+cacert = "{cacert}"
+"""
+
+
+@pytest.fixture(scope="module")
+def site(stopped_site):
+    configuration = stopped_site.directory / "avseald.toml"
+    configuration.write_text(configuration.read_text() + WITNESS.format(cacert=stopped_site.pki.pem("tls-ca")))
+    stopped_site.start()
+    yield stopped_site
+    assert stopped_site.stop() == 0
+
+
 @pytest.fixture(scope="module")
 def metrics(site):
     """Names of metrics, and their labels, after a refusal, HSM errors, a dead worker, one that ended for good, an HSM that does not
-    answer, a forged row, altered content and a refused reload."""
+    answer, a forged row, altered content, a refused reload and a witness that does not answer."""
     alice = SoftwareUe(site)
     assert call.subscribe(site).status == 201
     call.publish(site, call.sample_avatar(100_000))

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <prometheus/registry.h>
+
+#include "ledger/ledger.hpp"
+#include "tlog/note.hpp"
+
+namespace avseal::service {
+
+struct WitnessConfig {
+  std::string url;                // of its submission prefix, https://host[:port][/path]
+  tlog::VerifierKey key;          // type 4
+  std::filesystem::path anchors;  // of its TLS certificate
+};
+
+struct WitnessesConfig {
+  std::vector<WitnessConfig> witnesses;
+  std::chrono::seconds alarm_after{600};  // a checkpoint that no witness has seen for so long is an alarm
+};
+
+// Has the newest published checkpoint cosigned by each witness (C2SP tlog-witness, add-checkpoint), on a thread of its
+// own: neither a slow witness nor a slow disk holds anything else up. Alarms: a log line, the leaves
+// "ledger.unwitnessed" and "ledger.witnessed", and metrics.
+class Witnesses {
+ public:
+  // `background` is where the leaves are written from; it, the ledger and the metrics outlive this.
+  Witnesses(WitnessesConfig config, ledger::Ledger& ledger, std::filesystem::path directory,
+            boost::asio::any_io_executor background, prometheus::Registry& metrics);
+  ~Witnesses();  // ends what is under way
+  Witnesses(const Witnesses&) = delete;
+  Witnesses& operator=(const Witnesses&) = delete;
+
+ private:
+  class Feeder;
+  boost::asio::io_context context_{1};
+  std::unique_ptr<Feeder> feeder_;
+  std::thread thread_;
+};
+
+}  // namespace avseal::service

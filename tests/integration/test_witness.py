@@ -1,0 +1,182 @@
+"""avseal witness beside a running node: checkpoints are cosigned, a witness forgets nothing, and a log that nobody sees, or that was set
+back, is an alarm."""
+
+import base64
+import hashlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from demo import call, curl, site as demo_site
+from support import ledger, notes
+from support.load import wait_until
+
+EMPTY = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+
+
+class Witness:
+    """A witness of its own, as `avseal witness` runs it."""
+
+    def __init__(self, site, name):
+        self.site, self.directory = site, site.directory / name
+        self.key = notes.Key.parse(site.avseal("witness", "init", "--directory", self.directory, "--name", f"{name}.example").stdout)
+        self.port, self.process = 0, None
+
+    def start(self, *logs):
+        lines = "".join(f"log {vkey}\n" for vkey in logs) + "quorum none\n"
+        (self.directory / "logs").write_text(lines)
+        p = self.site.pki
+        self.process = subprocess.Popen(
+            [self.site.bin / "avseal", "witness", "run", "--directory", self.directory, "--logs", self.directory / "logs",
+             "--port", str(self.port), "--cert", p.pem("tls"), "--key", p.key("tls")],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.port = int(re.search(r"https://127.0.0.1:(\d+)", self.process.stdout.readline())[1])
+        return self
+
+    @property
+    def url(self):
+        return f"https://localhost:{self.port}"
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            assert self.process.wait(timeout=20) == 0
+
+    def ask(self, body):
+        answer = subprocess.run(
+            ["curl", "-sS", "--cacert", self.site.pki.pem("tls-ca"), "--data-binary", "@-", "-w", "\n%{http_code} %{content_type}",
+             self.url + "/add-checkpoint"], input=body, capture_output=True, text=True, check=True).stdout
+        text, _, last = answer.rpartition("\n")
+        status, _, content_type = last.partition(" ")
+        return int(status), content_type, text
+
+
+def add_witness(site, witness):
+    path = site.directory / "avseald.toml"
+    path.write_text(path.read_text().replace("[ledger]\n", "[ledger]\nwitness_alarm_seconds = 1\n") + f"""
+[[witnesses]]
+url = "{witness.url}"
+vkey = "{witness.key.vkey()}"
+cacert = "{site.pki.pem('tls-ca')}"
+""")
+
+
+def log_key(site):
+    year = time.gmtime().tm_year
+    return notes.Key.of_certificate(f"{demo_site.ORIGIN}/{year}", site.pki.pem("ledger"))
+
+
+def checkpoint(site):
+    return notes.Note((site.ledger / "checkpoint").read_text())
+
+
+def grow(site):
+    """One more leaf; its index is below the size that a cosigned checkpoint must have."""
+    assert call.subscribe(site).status in (200, 201, 204)
+
+
+def metric(site, name):
+    text = curl.client_of(site, "auditor").get("/metrics").text
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name)}
+
+
+def events(site):
+    return [leaf["event"] for leaf in ledger.leaves(site.ledger)]
+
+
+@pytest.fixture(scope="module")
+def witness(stopped_site):
+    made = Witness(stopped_site, "w1").start(log_key(stopped_site).vkey())
+    add_witness(stopped_site, made)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def site(stopped_site, witness):
+    stopped_site.start()
+    yield stopped_site
+    assert stopped_site.stop() == 0
+
+
+def cosigned(site, witness, at_least):
+    note = checkpoint(site)
+    return note.size >= at_least and note.signed_by(witness.key)
+
+
+def test_checkpoints_are_cosigned_as_the_log_grows(site, witness):
+    for _ in range(3):
+        grow(site)
+        size = len(ledger.leaves(site.ledger))
+        wait_until(lambda: cosigned(site, witness, size))
+        note = checkpoint(site)
+        assert note.signed_by(log_key(site)) is True
+        assert abs(note.signed_by(witness.key) - time.time()) < 60
+    remembered = curl.Curl(witness.url, site.pki.pem("tls-ca")).get(f"/{hashlib.sha256(note.origin.encode()).hexdigest()}/checkpoint")
+    assert remembered.status == 200
+    assert notes.Note(remembered.text).signed_by(witness.key)
+
+
+def test_a_witness_that_was_killed_goes_on_and_its_absence_is_an_alarm(site, witness):
+    seen = checkpoint(site).size
+    witness.kill()
+    grow(site)
+    wait_until(lambda: "ledger.unwitnessed" in events(site))
+    assert metric(site, "avseal_ledger_unwitnessed_seconds")["avseal_ledger_unwitnessed_seconds"] >= 1
+    assert metric(site, "avseal_ledger_witness_failures_total")
+    witness.start(log_key(site).vkey())
+    wait_until(lambda: cosigned(site, witness, seen + 1))
+    wait_until(lambda: "ledger.witnessed" in events(site))
+    wait_until(lambda: metric(site, "avseal_ledger_unwitnessed_seconds")["avseal_ledger_unwitnessed_seconds"] == 0)
+
+
+def test_requests_are_answered_as_the_specification_says(site, witness):
+    key = log_key(site)
+    note = checkpoint(site)
+    known = (site.ledger / "checkpoint").read_text()
+    stale = witness.ask(f"old 0\n\n{known}")
+    assert stale[0] == 409 and stale[1] == "text/x.tlog.size" and re.fullmatch(r"\d+\n", stale[2])
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    material = stranger.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def signed(text, name):
+        line = notes.Key(name, 2, material).id + stranger.sign(text.encode(), ec.ECDSA(hashes.SHA256()))
+        return f"{text}\n{notes.DASH}{name} {base64.b64encode(line).decode()}\n"
+
+    assert witness.ask("old 0\n\n" + signed(f"other.example/1\n0\n{EMPTY}\n", "other.example/1"))[0] == 404
+    assert witness.ask("old 0\n\n" + signed(note.text, key.name))[0] == 403
+    assert witness.ask(f"old {note.size + 1000}\n\n{known}")[0] == 400
+    assert witness.ask(f"old 0{note.size}\n\n{known}")[0] == 400
+    assert witness.ask("nonsense")[0] == 400
+    assert notes.Note(known).signed_by(key)
+
+
+def test_two_witnesses_of_one_directory_are_refused(site, witness):
+    p = site.pki
+    second = subprocess.run(
+        [site.bin / "avseal", "witness", "run", "--directory", witness.directory, "--logs", witness.directory / "logs", "--port", "0",
+         "--cert", p.pem("tls"), "--key", p.key("tls")], capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1 and "witness-locked" in second.stderr
+    again = site.avseal("witness", "init", "--directory", witness.directory, "--name", "w1.example", check=False)
+    assert again.returncode == 1 and "witness-key-exists" in again.stderr
+
+
+def test_a_log_that_was_set_back_is_told_by_its_witness(site, witness):
+    """Also when everything that the node itself remembers was set back with it."""
+    site.stop()
+    site.ledger.rename(site.directory / "ledger-before")
+    subprocess.run(["sqlite3", site.directory / "store.sqlite", "DELETE FROM ledger_head"], check=True)
+    site.start()
+    wait_until(lambda: any("witness-ahead" in name or "witness-inconsistent" in name
+                           for name in metric(site, "avseal_ledger_witness_failures_total")))
+    assert not checkpoint(site).signed_by(witness.key)
