@@ -217,13 +217,32 @@ Result<void> Checkpointer::read_leaves(std::uint64_t end, std::size_t most_bytes
 
 Result<void> Checkpointer::write_files() {
   AVSEAL_CHECK(files_.write(unwritten_));
-  const auto note = as_bytes(head_->note);
-  const LogFile checkpoint{std::string(checkpoint_name), {note.begin(), note.end()}};
-  AVSEAL_CHECK(files_.write({&checkpoint, 1}));
+  AVSEAL_CHECK(write_checkpoint(head_->note));
   const auto before = size();
   published_ = published_of(*head_);
   unwritten_.clear();
   clean(before);
+  return {};
+}
+
+Result<void> Checkpointer::write_checkpoint(std::string_view note) {
+  const auto bytes = as_bytes(note);
+  const LogFile checkpoint{std::string(checkpoint_name), {bytes.begin(), bytes.end()}};
+  return files_.write({&checkpoint, 1});
+}
+
+Result<void> Checkpointer::add(std::span<const tlog::NoteSignature> cosignatures) {
+  AVSEAL_CHECK(check_directory());
+  AVSEAL_TRY(auto note, tlog::Note::parse(published_->note));
+  for (const auto& cosignature : cosignatures) {
+    std::erase_if(note.signatures, [&](const tlog::NoteSignature& other) {
+      return other.name == cosignature.name && other.key_id == cosignature.key_id;
+    });
+    note.signatures.push_back(cosignature);
+  }
+  auto text = note.to_string();
+  AVSEAL_CHECK(write_checkpoint(text));
+  published_->note = std::move(text);
   return {};
 }
 

@@ -35,6 +35,9 @@ class Checkpointer {
   // error for which is_for_good() is false, it may be called again.
   Result<void> publish(std::uint64_t committed, CheckpointSigner& signer);
   static bool is_for_good(const Error& error);
+  // Adds signatures of witnesses to the published checkpoint; those of a signer that it has already are replaced.
+  // Errors as of publish().
+  Result<void> add(std::span<const tlog::NoteSignature> cosignatures);
 
   // Of the ledger keys, that no leaf tells yet.
   [[nodiscard]] const CheckpointUses& uses() const { return uses_; }
@@ -53,6 +56,7 @@ class Checkpointer {
   Result<void> settle_attempt();
   Result<void> read_leaves(std::uint64_t end, std::size_t most_bytes);
   Result<void> write_files();
+  Result<void> write_checkpoint(std::string_view note);
   Result<void> check_directory() const;
   void clean(std::uint64_t before);
   [[nodiscard]] bool is_written() const { return !head_ || head_->size == size(); }

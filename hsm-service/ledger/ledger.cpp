@@ -71,6 +71,9 @@ class NodeLedger final : public Ledger {
   }
   asio::awaitable<Result<Published>> covered(std::uint64_t index,
                                              std::chrono::steady_clock::time_point deadline) override;
+  void cosigned(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures) override {
+    if (publisher_) publisher_->add(checkpoint, std::move(signatures));
+  }
   [[nodiscard]] std::string origin() const override { return log_origin_; }
   [[nodiscard]] std::uint64_t size() const override { return writer_->size(); }
   [[nodiscard]] Result<void> healthy() const override { return writer_->healthy(); }

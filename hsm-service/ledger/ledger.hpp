@@ -10,6 +10,7 @@
 #include "ledger/file_ops.hpp"
 #include "ledger/head.hpp"
 #include "ledger/slot.hpp"
+#include "tlog/note.hpp"
 #include "tokens/clock.hpp"
 #include "tokens/secret.hpp"
 
@@ -80,6 +81,9 @@ class Ledger {
   // "ledger-index-unknown" (not_found): there is no such leaf yet; "ledger-not-covered" (unavailable): not in time.
   virtual boost::asio::awaitable<Result<Published>> covered(std::uint64_t index,
                                                             std::chrono::steady_clock::time_point deadline) = 0;
+
+  // Signatures of witnesses for a published checkpoint; they are added to it if it is still the latest.
+  virtual void cosigned(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures) = 0;
 
   [[nodiscard]] virtual std::string origin() const = 0;    // of the current log: "<operator>/<node>/<year>"
   [[nodiscard]] virtual std::uint64_t size() const = 0;    // committed leaves

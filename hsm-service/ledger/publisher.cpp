@@ -62,6 +62,15 @@ std::optional<Published> Publisher::published() const {
   return published_;
 }
 
+void Publisher::add(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!published_ || published_->origin != checkpoint.origin || published_->root != checkpoint.root) return;
+    std::move(signatures.begin(), signatures.end(), std::back_inserter(cosignatures_));
+  }
+  wake_.notify_one();
+}
+
 CheckpointUses Publisher::take_uses() {
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [this] { return !publishing_; });
@@ -84,6 +93,7 @@ void Publisher::run() {
     wake_at_ = next_wake();
     wake_.wait_until(lock, wake_at_);
     if (may_publish() && SteadyClock::now() >= next_round_) publish(lock);
+    if (!cosignatures_.empty() && !stopped_) add_cosignatures(lock);
     resume_waiters(SteadyClock::now());
   }
   for (bool again = true; again && may_publish(); again = failures_ == 0) publish(lock);
@@ -119,8 +129,24 @@ void Publisher::publish(std::unique_lock<std::mutex>& lock) {
   idle_.notify_all();
 }
 
+void Publisher::add_cosignatures(std::unique_lock<std::mutex>& lock) {
+  const auto signatures = std::exchange(cosignatures_, {});
+  publishing_ = true;
+  lock.unlock();
+  const auto added = checkpointer_.add(signatures);
+  lock.lock();
+  if (added) {
+    published_ = checkpointer_.published();
+  } else {
+    failed(added.error());
+  }
+  publishing_ = false;
+  idle_.notify_all();
+}
+
 void Publisher::succeeded(Time started, bool more) {
   published_ = checkpointer_.published();
+  cosignatures_.clear();
   next_round_ = more ? started : started + interval_;
   metrics_->published.Set(static_cast<double>(checkpointer_.size()));
   metrics_->published_at.SetToCurrentTime();

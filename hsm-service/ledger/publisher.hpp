@@ -21,8 +21,9 @@ class Publisher {
   void wait_until_covered(std::uint64_t index, std::chrono::steady_clock::time_point deadline,
                           Completion<Result<Published>> done);
   [[nodiscard]] std::optional<Published> published() const;
-  [[nodiscard]] CheckpointUses take_uses();  // for a leaf that tells them
-  void close();                              // publishes what is committed, if it can; joins the thread
+  void add(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures);  // see Ledger::cosigned()
+  [[nodiscard]] CheckpointUses take_uses();                                            // for a leaf that tells them
+  void close();  // publishes what is committed, if it can; joins the thread
 
  private:
   using Time = std::chrono::steady_clock::time_point;
@@ -36,6 +37,7 @@ class Publisher {
   [[nodiscard]] bool may_publish() const;
   [[nodiscard]] Time next_wake() const;
   void publish(std::unique_lock<std::mutex>& lock);
+  void add_cosignatures(std::unique_lock<std::mutex>& lock);
   void succeeded(Time started, bool more);
   void failed(const Error& error);
   void resume_waiters(Time now);
@@ -52,6 +54,7 @@ class Publisher {
   CheckpointSigner* signer_ = nullptr;
   std::optional<Published> published_;
   std::vector<Waiter> waiters_;
+  std::vector<tlog::NoteSignature> cosignatures_;  // of published_, not in it yet
   Time next_round_{};
   Time wake_at_{};
   Time uses_told_;

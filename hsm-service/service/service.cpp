@@ -188,6 +188,11 @@ Result<void> serve(Shared& shared, Control& control) {
     nodes.push_back(std::move(node));
   }
   const CheckpointSigning checkpoint_signing(*shared.ledger, *nodes.front());
+  std::optional<Witnesses> witnesses;
+  if (!shared.config.witnesses.witnesses.empty()) {
+    witnesses.emplace(shared.config.witnesses, *shared.ledger, shared.config.ledger.directory, shared.background,
+                      *shared.metrics);
+  }
   AVSEAL_CHECK(
       boost::asio::co_spawn(control.context(), drain_again(shared, store->operator_states()), boost::asio::use_future)
           .get());
@@ -211,6 +216,7 @@ Result<void> serve(Shared& shared, Control& control) {
   drained.get_future().wait();
   reloader.finish();
   clock_monitor.reset();
+  witnesses.reset();
   shared.ledger->close();  // resumes what waits for it and has its last checkpoint signed: the io threads must run
   for (auto& node : nodes) node->stop();
   server.reset();

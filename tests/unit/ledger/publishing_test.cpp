@@ -45,6 +45,32 @@ TEST_F(LedgerPublishingTest, CoversWhatIsCommitted) {
   EXPECT_EQ(metric("avseal_ledger_published"), "602");
 }
 
+TEST_F(LedgerPublishingTest, WitnessesSignThePublishedCheckpointAndNoOther) {
+  auto ledger = open();
+  const auto first = covered(*ledger, 0).value();
+  const auto signatures = [&] { return tlog::Note::parse(read_file(log() / "checkpoint")).value().signatures; };
+  const tlog::NoteSignature witness{"witness.example", 7, Bytes(72, 1)};
+  const tlog::NoteSignature again{"witness.example", 7, Bytes(72, 2)};
+  ledger->cosigned(first, {witness});
+  wait_until([&] { return ledger->published()->note != first.note; });
+  EXPECT_EQ(signatures().back(), witness);
+  ledger->cosigned(first, {again});
+  wait_until([&] { return signatures().back() == again; });
+  EXPECT_EQ(signatures().size(), 2U);
+
+  const auto second = covered(*ledger, append(*ledger, event()).value()).value();
+  EXPECT_EQ(signatures().size(), 1U);
+  ledger->cosigned(first, {witness});  // too late
+  ledger->cosigned(second, {again});
+  wait_until([&] { return signatures().size() == 2; });
+  EXPECT_EQ(signatures().back(), again);
+  ledger->close();
+  judge(log(), signer.key());
+  ledger = open();  // its directory is what it published
+  EXPECT_EQ(signatures().back(), again);
+  EXPECT_TRUE(covered(*ledger, append(*ledger, event()).value()));
+}
+
 TEST_F(LedgerPublishingTest, NothingIsSignedWhenNothingGrew) {
   auto ledger = open();
   ASSERT_TRUE(covered(*ledger, 0));
