@@ -34,7 +34,7 @@ class Witness:
         p = self.site.pki
         self.process = subprocess.Popen(
             [self.site.bin / "avseal", "witness", "run", "--directory", self.directory, "--logs", self.directory / "logs",
-             "--port", str(self.port), "--cert", p.pem("tls"), "--key", p.key("tls")],
+             "--port", str(self.port), "--cert", p.pem("server"), "--key", p.key("server")],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.port = int(re.search(r"https://127.0.0.1:(\d+)", self.process.stdout.readline())[1])
         return self
@@ -165,10 +165,10 @@ def test_two_witnesses_of_one_directory_are_refused(site, witness):
     p = site.pki
     second = subprocess.run(
         [site.bin / "avseal", "witness", "run", "--directory", witness.directory, "--logs", witness.directory / "logs", "--port", "0",
-         "--cert", p.pem("tls"), "--key", p.key("tls")], capture_output=True, text=True, timeout=60)
-    assert second.returncode == 1 and "witness-locked" in second.stderr
+         "--cert", p.pem("server"), "--key", p.key("server")], capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1 and "in use by another witness" in second.stderr
     again = site.avseal("witness", "init", "--directory", witness.directory, "--name", "w1.example", check=False)
-    assert again.returncode == 1 and "witness-key-exists" in again.stderr
+    assert again.returncode == 1 and "a witness keeps its key" in again.stderr
 
 
 def test_a_log_that_was_set_back_is_told_by_its_witness(site, witness):

@@ -21,6 +21,13 @@ class LedgerPublishingTest : public PublishingFixture {
   }
 };
 
+// Ends a test that hangs; says nothing about time.
+void wait_until(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(holds());
+}
+
 Error hsm_away() {
   return avseal::errors::make(Category::unavailable, "hsm-unavailable", "no worker");
 }
@@ -66,9 +73,6 @@ TEST_F(LedgerPublishingTest, WitnessesSignThePublishedCheckpointAndNoOther) {
   EXPECT_EQ(signatures().back(), again);
   ledger->close();
   judge(log(), signer.key());
-  ledger = open();  // its directory is what it published
-  EXPECT_EQ(signatures().back(), again);
-  EXPECT_TRUE(covered(*ledger, append(*ledger, event()).value()));
 }
 
 TEST_F(LedgerPublishingTest, NothingIsSignedWhenNothingGrew) {
