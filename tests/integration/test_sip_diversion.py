@@ -2,6 +2,7 @@
 
 import re
 import time
+import uuid
 
 import pytest
 
@@ -228,6 +229,24 @@ def test_chain_in_any_order(site, alice, network, directory):
 
 def test_to_changed_on_the_way(site, alice, network, directory):
     assert arrives(network, directory, alice, [original(site, alice, CAROL), div(site, CAROL, BOB)], to=BOB) is True
+
+
+def shaken_call(network, directory, identities):
+    steps = sip.send(sip.request("INVITE", [sip.asserted(), *(f"Identity: {value}" for value in identities)], uri=BOB, to=CAROL), sip.sdp())
+    _, callee = network.play(directory, [steps, *line.talk()], line.accept(), network.terminating.port)
+    [invite] = callee.received("INVITE")
+    return re.search("verstat=([A-Za-z-]+)", sip.header(invite, "P-Asserted-Identity")[0]).group(1), set(by_ppt(invite))
+
+
+def test_shaken_without_a_div(site, alice, network, directory):
+    """SHAKEN alone is judged by To; with a div the call has to come by it."""
+    ISSUED["at"] = max(ISSUED["at"] + 1, int(time.time()) + 20)
+    request = {"attest": "A", "iat": ISSUED["at"], "origid": str(uuid.uuid4()), "orig": {"uri": demo_site.ALICE}, "dest": {"uri": [CAROL]}}
+    plain = call.identity_of(call.sign(site, {"signingRequest": request}))
+    assert shaken_call(network, directory, [plain]) == ("TN-Validation-Passed", {"shaken"})
+    request["origid"] = str(uuid.uuid4())
+    plain = call.identity_of(call.sign(site, {"signingRequest": request}))
+    assert shaken_call(network, directory, [plain, div(site, ERIN, BOB)]) == ("TN-Validation-Failed", set())
 
 
 def test_div_that_does_not_count_is_taken_out(site, alice, network, directory):
