@@ -118,8 +118,7 @@ def deliver_raw(network, call_id, lines, content):
 @pytest.mark.parametrize("change", [
     lambda name, value: f"{COMPACT.get(name, name)}: {value}",
     lambda name, value: f"{name.lower()}:{value}",
-    # Kamailio 5.6 makes an ACK without number of a CSeq with spaces before the colon.
-    lambda name, value: f"{name.upper()}:   {value}" if name == "CSeq" else f"{name.upper()} \t:   {value}",
+    lambda name, value: f"{name.upper()} \t:   {value}",
     lambda name, value: f"{name}:\r\n \t" + value.replace(";", "\r\n ;"),
     lambda name, value: f"{name}: {value}".replace("sip:alice@", "sip:%61lice@") if name == "P-Asserted-Identity" else f"{name}: {value}",
     lambda name, value: f"{name}: {value}".replace("<", ' "a\\"; <b>, c" <') if name in ("From", "To", "P-Asserted-Identity") else f"{name}: {value}"],
@@ -131,19 +130,18 @@ def test_form_of_the_request(alice, network, change):
                ("To", f"<{demo_site.BOB}>"), ("Call-ID", call_id), ("CSeq", "1 INVITE"), ("Contact", "<sip:alice@127.0.0.1:9>"),
                ("P-Asserted-Identity", f"<{demo_site.ALICE}>"), ("Date", time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())),
                ("Content-Type", "application/sdp"), ("Content-Length", str(len(content)))]
-    invite = deliver_raw(network, call_id, [change(*each) for each in headers], content)
+    # CSeq as usual: Kamailio 5.6 makes an ACK without number of one in another form.
+    invite = deliver_raw(network, call_id, [change(*each) if each[0] != "CSeq" else "CSeq: 1 INVITE" for each in headers], content)
     assert line.has_avatar(invite)
     assert claims(invite)["orig"] == {"uri": demo_site.ALICE} and claims(invite)["dest"] == {"uri": [demo_site.BOB]}
 
 
-@pytest.mark.parametrize("header, size", [("Subject", 20_000), ("P-Asserted-Identity", 20_000), ("To", 4_000)])
-def test_oversized_header(alice, network, directory, header, size):
-    """A long header that means nothing here passes; an identity that is none binds nothing."""
-    long = "x" * size
-    headers = {"Subject": [sip.asserted(), f"Subject: {long}"], "P-Asserted-Identity": [f"P-Asserted-Identity: <sip:{long}@a.example>"],
-               "To": [sip.asserted()]}[header]
-    to = f"sip:{long}@b.example" if header == "To" else demo_site.BOB
-    assert line.has_avatar(deliver(network, directory, line.offer(alice.fingerprint(), headers, to=to))) == (header == "Subject")
+@pytest.mark.parametrize("header, size", [("P-Asserted-Identity", 20_000), ("To", 4_000)])
+def test_oversized_identity(alice, network, directory, header, size):
+    """An identity that is none binds nothing."""
+    uri = f"sip:{'x' * size}@b.example"
+    asserted, to = (uri, demo_site.BOB) if header == "P-Asserted-Identity" else (demo_site.ALICE, uri)
+    assert not line.has_avatar(deliver(network, directory, line.offer(alice.fingerprint(), [sip.asserted(asserted)], to=to)))
 
 
 # --- delayed offer: the callee offers in its answer, the caller answers in ACK ---
@@ -413,5 +411,5 @@ def absorb(callee):
 
 def answer_busy(callee, peer, message):
     names = ("Via", "From", "To", "Call-ID", "CSeq")
-    answer = [f"{name}: {value}" for name in names for value in sip.header(message, name)]
+    answer = [f"{name}: {value}" for name in names for value in sip.header(message, name) + sip.header(message, COMPACT.get(name, "-"))]
     callee.sendto("\r\n".join(["SIP/2.0 486 Busy Here", *answer, "Content-Length: 0", "", ""]).encode(errors="replace"), peer)
