@@ -3,8 +3,8 @@
 #include "ledger/directory_lock.hpp"
 #include "ledger/errors.hpp"
 #include "ledger/pending.hpp"
-#include "ledger/period.hpp"
 #include "ledger/publisher.hpp"
+#include "ledger/start_leaf.hpp"
 #include "tokens/base64.hpp"
 
 namespace avseal::ledger {
@@ -17,11 +17,11 @@ constexpr std::size_t id_size = 16;
 
 class NodeLedger final : public Ledger {
  public:
-  NodeLedger(DirectoryLock lock, std::string log_origin, std::shared_ptr<Writer> writer, const Config& config,
+  NodeLedger(DirectoryLock lock, std::unique_ptr<Periods> periods, std::shared_ptr<Writer> writer, const Config& config,
              std::shared_ptr<Metrics> metrics)
       : lock_(std::move(lock)),
         origin_(config.origin),
-        log_origin_(std::move(log_origin)),
+        periods_(std::move(periods)),
         writer_(std::move(writer)),
         metrics_(std::move(metrics)),
         limiter_(config.refusals_per_second, config.refusal_burst) {}
@@ -74,12 +74,11 @@ class NodeLedger final : public Ledger {
   void cosigned(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures) override {
     if (publisher_) publisher_->add(checkpoint, std::move(signatures));
   }
-  [[nodiscard]] std::string origin() const override { return log_origin_; }
+  [[nodiscard]] std::string origin() const override { return periods_->origin(); }
   [[nodiscard]] std::uint64_t size() const override { return writer_->size(); }
   [[nodiscard]] Result<void> healthy() const override { return writer_->healthy(); }
   void close() override { stop(); }
 
-  Result<void> log_start(const SegmentTail& tail, const CheckpointUses& uses);
   void start_publishing(Checkpointer checkpointer, std::chrono::milliseconds interval);
 
  private:
@@ -88,8 +87,8 @@ class NodeLedger final : public Ledger {
   void stop();
 
   std::optional<DirectoryLock> lock_;
-  const std::string origin_;      // of the node: goes into the subjects' tags
-  const std::string log_origin_;  // of the current log
+  const std::string origin_;  // of the node: goes into the subjects' tags
+  const std::unique_ptr<Periods> periods_;
   const std::shared_ptr<Writer> writer_;
   const std::shared_ptr<Metrics> metrics_;
   std::unique_ptr<Publisher> publisher_;
@@ -121,21 +120,8 @@ bool NodeLedger::may_have_leaf(const std::string& client) {
   return limiter_.allow(client, std::chrono::steady_clock::now());
 }
 
-// The first leaf of a run proves that the log can be written before anything depends on it.
-Result<void> NodeLedger::log_start(const SegmentTail& tail, const CheckpointUses& uses) {
-  Event event;
-  event.type = "ledger.start";
-  event.details["origin"] = log_origin_;
-  if (tail.torn_bytes != 0) {
-    event.details["torn_bytes"] = tail.torn_bytes;
-    event.details["torn_digest"] = tail.torn_digest;
-  }
-  if (!uses.empty()) event.details["uses"] = uses.json();
-  return writer_->append_own(EventText(event, {}, {}).finish({}, 0, Outcome::released, {}));
-}
-
 void NodeLedger::start_publishing(Checkpointer checkpointer, std::chrono::milliseconds interval) {
-  publisher_ = std::make_unique<Publisher>(std::move(checkpointer), *writer_, interval, metrics_);
+  publisher_ = std::make_unique<Publisher>(std::move(checkpointer), *periods_, *writer_, interval, metrics_);
   writer_->on_growth([publisher = publisher_.get()] { publisher->grown(); });
 }
 
@@ -167,26 +153,20 @@ void NodeLedger::stop() {
 }  // namespace
 
 Result<std::shared_ptr<Ledger>> Ledger::open(Config config, Clock clock, prometheus::Registry& registry) {
-  const auto files = config.files ? config.files : std::make_shared<FileOps>();
+  if (!config.files) config.files = std::make_shared<FileOps>();
   AVSEAL_TRY(auto lock, DirectoryLock::take(config.directory));
-  AVSEAL_TRY(const auto log_origin, current_origin(config.directory, config.origin, clock()));
-  AVSEAL_TRY(const auto published, read_published(config.directory));
-  AVSEAL_TRY(auto log, SegmentLog::open({config.directory, log_origin, published ? published->size : 0,
-                                         config.reserve_bytes, config.segment_bytes, files}));
-  const auto tail = log->tail();
-  std::optional<Checkpointer> checkpointer;
-  CheckpointUses uses;
-  if (config.heads != nullptr) {
-    Checkpointer::Options options{config.directory, log_origin, config.keys, config.heads, files};
-    AVSEAL_TRY(checkpointer, Checkpointer::open(std::move(options), log->next_index()));
-    uses = checkpointer->take_uses();
-  }
+  auto periods = std::make_unique<Periods>(config, clock);
+  AVSEAL_TRY(auto log, periods->open());
+  const auto tail = log.segments->tail();
+  const auto uses = log.checkpointer ? log.checkpointer->take_uses() : CheckpointUses();
+  auto first = start_leaf(periods->origin(), tail, log.previous, uses);
   auto metrics = std::make_shared<Metrics>(registry);
   const Writer::Options options{config.max_pending, config.append_limit, leaf_time(tail.last_leaf)};
-  auto writer = Writer::start(std::move(log), options, std::move(clock), metrics);
-  auto ledger = std::make_shared<NodeLedger>(std::move(lock), log_origin, std::move(writer), config, metrics);
-  AVSEAL_CHECK(ledger->log_start(tail, uses));
-  if (checkpointer) ledger->start_publishing(std::move(*checkpointer), config.checkpoint_interval);
+  auto writer = Writer::start(std::move(log.segments), options, std::move(clock), metrics);
+  auto ledger = std::make_shared<NodeLedger>(std::move(lock), std::move(periods), writer, config, metrics);
+  // The first leaf of a run proves that the log can be written before anything depends on it.
+  AVSEAL_CHECK(writer->append_own(std::move(first)));
+  if (log.checkpointer) ledger->start_publishing(std::move(*log.checkpointer), config.checkpoint_interval);
   return std::shared_ptr<Ledger>(std::move(ledger));
 }
 

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "ledger/errors.hpp"
+#include "ledger/start_leaf.hpp"
 
 namespace avseal::ledger {
 
@@ -18,9 +19,10 @@ constexpr std::size_t max_runs = 256;                       // of sequences in s
 
 }  // namespace
 
-Publisher::Publisher(Checkpointer checkpointer, Writer& writer, std::chrono::milliseconds interval,
+Publisher::Publisher(Checkpointer checkpointer, Periods& periods, Writer& writer, std::chrono::milliseconds interval,
                      std::shared_ptr<Metrics> metrics)
-    : writer_(writer),
+    : periods_(periods),
+      writer_(writer),
       interval_(interval),
       metrics_(std::move(metrics)),
       checkpointer_(std::move(checkpointer)),
@@ -94,6 +96,7 @@ void Publisher::run() {
     wake_.wait_until(lock, wake_at_);
     if (may_publish() && SteadyClock::now() >= next_round_) publish(lock);
     if (!cosignatures_.empty() && !stopped_) add_cosignatures(lock);
+    if (signer_ != nullptr && !stopped_ && failures_ == 0 && periods_.is_over() && writer_.healthy()) turn(lock);
     resume_waiters(SteadyClock::now());
   }
   for (bool again = true; again && may_publish(); again = failures_ == 0) publish(lock);
@@ -142,6 +145,45 @@ void Publisher::add_cosignatures(std::unique_lock<std::mutex>& lock) {
   }
   publishing_ = false;
   idle_.notify_all();
+}
+
+void Publisher::turn(std::unique_lock<std::mutex>& lock) {
+  auto& signer = *signer_;
+  publishing_ = true;
+  lock.unlock();
+  writer_.pause();
+  const auto done = begin_next_log(signer);
+  lock.lock();
+  if (done) {
+    published_.reset();
+    cosignatures_.clear();
+    next_round_ = SteadyClock::now();
+  } else {
+    failed(done.error());
+  }
+  publishing_ = false;
+  idle_.notify_all();
+  lock.unlock();
+  writer_.resume();
+  lock.lock();
+}
+
+// The writer is paused: what it has is published, then its log makes room for the next.
+Result<void> Publisher::begin_next_log(CheckpointSigner& signer) {
+  while (checkpointer_.size() < writer_.size()) AVSEAL_CHECK(checkpointer_.publish(writer_.size(), signer));
+  {
+    const std::lock_guard lock(mutex_);
+    published_ = checkpointer_.published();
+    cosignatures_.clear();
+    resume_waiters(SteadyClock::now());
+  }
+  auto next = periods_.turn();
+  if (!next) return Checkpointer::is_for_good(next.error()) ? next.error() : errors::stopped(next.error().detail);
+  const auto uses = checkpointer_.take_uses();
+  checkpointer_ = std::move(*next->checkpointer);
+  writer_.use_log(std::move(next->segments), start_leaf(periods_.origin(), {}, next->previous, uses));
+  spdlog::info("event=ledger-turned origin={}", periods_.origin());
+  return {};
 }
 
 void Publisher::succeeded(Time started, bool more) {

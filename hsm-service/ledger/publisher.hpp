@@ -1,16 +1,16 @@
 #pragma once
 
-#include "ledger/checkpointer.hpp"
+#include "ledger/periods.hpp"
 #include "ledger/writer.hpp"
 
 namespace avseal::ledger {
 
 // The one thread that publishes the log: a checkpoint as soon as there are leaves that none covers, but at most one per
 // interval. While there is no signature it tries again, and the log goes on growing; what it cannot trust any more
-// stops the log for good.
+// stops the log for good. When the log's year is over and all of it is published, the next log begins.
 class Publisher {
  public:
-  Publisher(Checkpointer checkpointer, Writer& writer, std::chrono::milliseconds interval,
+  Publisher(Checkpointer checkpointer, Periods& periods, Writer& writer, std::chrono::milliseconds interval,
             std::shared_ptr<Metrics> metrics);
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
@@ -38,11 +38,14 @@ class Publisher {
   [[nodiscard]] Time next_wake() const;
   void publish(std::unique_lock<std::mutex>& lock);
   void add_cosignatures(std::unique_lock<std::mutex>& lock);
+  void turn(std::unique_lock<std::mutex>& lock);
+  Result<void> begin_next_log(CheckpointSigner& signer);
   void succeeded(Time started, bool more);
   void failed(const Error& error);
   void resume_waiters(Time now);
   void tell_uses(Time now);
 
+  Periods& periods_;
   Writer& writer_;
   const std::chrono::milliseconds interval_;
   const std::shared_ptr<Metrics> metrics_;

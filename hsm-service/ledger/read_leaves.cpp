@@ -14,6 +14,8 @@ Result<std::vector<std::string>> read_leaves(const std::filesystem::path& direct
     AVSEAL_TRY(const auto entries, tlog::read_bundle(bundle, name.width));
     for (const auto entry : entries) leaves.emplace_back(as_text(entry));
   }
+  AVSEAL_TRY(const auto starts, segment_starts(directory));
+  if (starts.empty()) return leaves;  // a closed log
   const auto keep = [&](const Batch& batch) {
     for (std::size_t i = 0; i < batch.leaves.size(); ++i) {
       if (batch.first_index + i == leaves.size()) leaves.emplace_back(as_text(batch.leaves[i]));

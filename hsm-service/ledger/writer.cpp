@@ -132,6 +132,31 @@ Result<void> Writer::check_clock() const {
   return errors::clock_behind(behind);
 }
 
+void Writer::pause() {
+  std::unique_lock lock(mutex_);
+  paused_ = true;
+  idle_.wait(lock, [this] { return waiting_; });
+}
+
+void Writer::resume() {
+  {
+    const std::lock_guard lock(mutex_);
+    paused_ = false;
+  }
+  wake_.notify_one();
+}
+
+void Writer::use_log(std::unique_ptr<SegmentLog> log, LeafDraft first) {
+  const std::lock_guard lock(mutex_);
+  log_ = std::move(log);
+  size_ = 0;
+  metrics_->entries.Set(0);
+  std::vector<Entry> queue;
+  queue.push_back(Entry{std::nullopt, std::move(first), {}});
+  for (auto& entry : queue_) queue.push_back(std::move(entry));
+  queue_.swap(queue);
+}
+
 void Writer::on_growth(std::function<void()> grown) {
   const std::lock_guard lock(mutex_);
   grown_ = std::move(grown);
@@ -181,12 +206,16 @@ void Writer::run() {
 
 bool Writer::next_entries(std::vector<Entry>& entries) {
   std::unique_lock lock(mutex_);
-  const auto ready = [this] { return stopping_ || !queue_.empty(); };
+  waiting_ = true;
+  idle_.notify_all();
+  const auto ready = [this] { return !paused_ && (stopping_ || !queue_.empty()); };
   if (refusals_.empty() && state_.load() != State::full) {
-    wake_.wait(lock, [&] { return ready() || !refusals_.empty(); });
+    wake_.wait(lock, [&] { return ready() || (!paused_ && !refusals_.empty()); });
   } else {
     wake_.wait_for(lock, poll_interval, ready);
+    wake_.wait(lock, [this] { return !paused_; });
   }
+  waiting_ = false;
   entries.swap(queue_);
   add_summaries(entries, stopping_);
   const bool over = stopping_ && entries.empty() && !last_leaf_;

@@ -48,6 +48,10 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void count_refusal(std::string_view client, std::string_view reason);
   [[nodiscard]] Result<void> healthy() const;
   [[nodiscard]] std::uint64_t size() const { return size_.load(); }
+  // Between pause() and resume() nothing is written; what is appended waits.
+  void pause();
+  void resume();
+  void use_log(std::unique_ptr<SegmentLog> log, LeafDraft first);  // while it is paused: an empty one
   void on_growth(std::function<void()> grown);  // called on the writer's thread when leaves are on disk
   void stop_for_good(const Error& why);         // what is on disk stays, nothing is added
   void close(std::optional<LeafDraft> last);    // commits what waits and the last leaf; joins the threads
@@ -75,7 +79,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   [[nodiscard]] Error why_not() const;
   [[nodiscard]] Result<void> check_clock() const;
 
-  std::unique_ptr<SegmentLog> log_;  // the writer thread's
+  std::unique_ptr<SegmentLog> log_;  // the writer thread's, unless it is paused
   BatchBuilder builder_;
   const Options options_;
   const Clock clock_;
@@ -89,6 +93,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   mutable std::mutex mutex_;
   std::condition_variable wake_;  // of the writer
   std::condition_variable watch_wake_;
+  std::condition_variable idle_;  // the writer waits
   std::vector<Entry> queue_;
   std::vector<Completion<Appended>> in_flight_;  // of the batch that is being written, in its order
   std::optional<std::chrono::steady_clock::time_point> busy_since_;
@@ -97,6 +102,8 @@ class Writer : public std::enable_shared_from_this<Writer> {
   std::optional<LeafDraft> last_leaf_;
   std::function<void()> grown_;
   bool stopping_ = false;
+  bool paused_ = false;
+  bool waiting_ = false;  // the writer does, for something to do
   bool watching_ = false;
   bool watch_stopping_ = false;
 

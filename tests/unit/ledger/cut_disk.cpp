@@ -16,6 +16,20 @@ int fail(int error) {
   return -1;
 }
 
+// A name below `from`, as it is below `to`.
+std::string moved(const std::string& name, const std::string& from, const std::string& to) {
+  const bool below = name == from || name.starts_with(from + "/");
+  return below ? to + name.substr(from.size()) : name;
+}
+
+template <class Value>
+std::map<std::string, Value> moved(const std::map<std::string, Value>& names, const std::string& from,
+                                   const std::string& to) {
+  std::map<std::string, Value> out;
+  for (const auto& [name, value] : names) out.emplace(moved(name, from, to), value);
+  return out;
+}
+
 }  // namespace
 
 bool CutDisk::step() {
@@ -51,6 +65,13 @@ void CutDisk::change_name(NameChange change) {
 }
 
 void CutDisk::make_durable(const NameChange& change) {
+  if (change.is_directory && !change.moved_from.empty()) {
+    durable_files_ = moved(durable_files_, change.moved_from, change.name);
+    std::set<Name> directories;
+    for (const auto& name : durable_directories_) directories.insert(moved(name, change.moved_from, change.name));
+    durable_directories_ = std::move(directories);
+    return;
+  }
   if (!change.moved_from.empty()) durable_files_.erase(change.moved_from);
   if (change.is_directory) {
     durable_directories_.insert(change.name);
@@ -126,12 +147,24 @@ int CutDisk::rename(const std::filesystem::path& from, const std::filesystem::pa
   if (done != 0) return done;
   const auto old_name = name_of(from);
   const auto name = name_of(to);
+  if (std::filesystem::is_directory(to)) return move_directory(old_name, name);
   auto file = files_.at(old_name);
   files_.erase(old_name);
   files_[name] = file;
   const bool same = parent_of(old_name) == parent_of(name);
   change_name({{}, name, std::move(file), false, same ? old_name : Name()});
   if (!same) change_name({{}, old_name, nullptr, false, {}});
+  return 0;
+}
+
+// What waits inside it to become durable goes along.
+int CutDisk::move_directory(const Name& from, const Name& to) {
+  files_ = moved(files_, from, to);
+  for (auto& change : name_changes_) {
+    change.directory = moved(change.directory, from, to);
+    change.name = moved(change.name, from, to);
+  }
+  change_name({{}, to, nullptr, true, from});
   return 0;
 }
 

@@ -54,18 +54,19 @@ class CutDisk final : public FileOps {
     Name name;
     std::shared_ptr<File> file;  // empty: nothing, or a directory
     bool is_directory = false;
-    Name moved_from;  // a name of the same directory that goes with it
+    Name moved_from;  // the name that goes with it: of the same directory, or of a directory with all that is in it
   };
 
   [[nodiscard]] Name name_of(const std::filesystem::path& path) const;
   static Name parent_of(const Name& name);
   bool fails();
   void change_name(NameChange change);
+  int move_directory(const Name& from, const Name& to);
   void make_durable(const NameChange& change);
   static void apply(std::string& content, const Change& change);
   std::string survivor(const File& file);
 
-  avseal::test::TempDir temporary_;
+  avseal::test::TempDir temporary_{"/dev/shm"};  // what is durable is this class's to say
   std::filesystem::path live_ = temporary_.path();
   unsigned generation_ = 0;
   std::mt19937_64 random_;

@@ -8,6 +8,7 @@
 #include "support.hpp"
 #include "tlog/checkpoint.hpp"
 #include "tlog/note.hpp"
+#include "tlog/source.hpp"
 
 struct evp_pkey_st;
 

@@ -11,8 +11,8 @@ namespace avseal::test {
 // A directory that goes with its object, everything in it too. Its path is short: socket paths have room for 108 bytes.
 class TempDir {
  public:
-  TempDir() {
-    std::string name = "/tmp/avseal-XXXXXX";
+  explicit TempDir(const std::string& parent = "/tmp") {
+    std::string name = parent + "/avseal-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }

@@ -1,0 +1,132 @@
+// The turn of the year: one log ends, the next begins.
+#include "publishing_support.hpp"
+
+namespace avseal::ledger::test {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr std::int64_t two_months = 60 * 86'400;  // the tests' clock begins in November 2025
+
+class LedgerTurnTest : public PublishingFixture {
+ protected:
+  [[nodiscard]] bool turned(const Ledger& ledger) {
+    return eventually([&] { return ledger.origin() == "operator.example/node-1/2026"; });
+  }
+  [[nodiscard]] fs::path closed() const { return log() / "closed" / "2025"; }
+
+  // The new log's first leaf names what was closed.
+  void expect_continued() {
+    const auto first = boost::json::parse(leaves().at(0)).as_object();
+    EXPECT_EQ(first.at("event"), "ledger.start");
+    const auto& details = first.at("details").as_object();
+    EXPECT_EQ(details.at("origin"), "operator.example/node-1/2026");
+    const auto last = read_published(closed()).value().value();
+    const auto& previous = details.at("previous").as_object();
+    EXPECT_EQ(previous.at("origin").as_string(), last.origin);
+    EXPECT_EQ(previous.at("size").to_number<std::uint64_t>(), last.size);
+    EXPECT_EQ(previous.at("root").as_string(), tlog::hash_text(last.root));
+  }
+};
+
+TEST_F(LedgerTurnTest, BeginsTheNextLogWhileItRuns) {
+  auto ledger = open();
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(append(*ledger, event()));
+  clock.advance(two_months);
+  const auto last = append(*ledger, event("last")).value();
+  ASSERT_TRUE(turned(*ledger));
+  EXPECT_EQ(append(*ledger, event()).value(), 1U);
+  EXPECT_EQ(covered(*ledger, 1)->origin, "operator.example/node-1/2026");
+  ledger->close();
+  const auto old = judge(closed(), signer.key());
+  ASSERT_EQ(old.size(), last + 1);
+  EXPECT_EQ(boost::json::parse(old.back()).at("event"), "last");
+  EXPECT_EQ(judge(log(), signer.key()).size(), 3U);
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, LosesNothingOfWhatIsWrittenMeanwhile) {
+  auto ledger = open();
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> writers;
+  std::atomic<int> released{0};
+  for (int i = 0; i < 4; ++i) {
+    writers.emplace_back([&] {
+      while (!stop) {
+        if (append(*ledger, event())) ++released;
+      }
+    });
+  }
+  EXPECT_TRUE(eventually([&] { return released > 100; }));
+  clock.advance(two_months);
+  EXPECT_TRUE(turned(*ledger));
+  const int before = released;
+  EXPECT_TRUE(eventually([&] { return released > before + 100; }));
+  stop = true;
+  for (auto& writer : writers) writer.join();
+  ledger->close();
+  const auto old = judge(closed(), signer.key()).size();
+  const auto now = judge(log(), signer.key()).size();
+  EXPECT_EQ(old + now, static_cast<std::size_t>(released) + 3) << "and start, start, stop";
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, ComesAfterAStartToo) {
+  open()->close();
+  clock.advance(two_months);
+  auto ledger = try_open().value();
+  EXPECT_EQ(ledger->origin(), "operator.example/node-1/2025") << "which nobody can sign yet";
+  ledger->use_signer(&signer);
+  (void)append(*ledger, event());
+  ASSERT_TRUE(turned(*ledger));
+  ledger->close();
+  judge(closed(), signer.key());
+  judge(log(), signer.key());
+  expect_continued();
+  auto again = try_open();
+  ASSERT_TRUE(again) << again.error().detail;
+  EXPECT_EQ((*again)->origin(), "operator.example/node-1/2026");
+}
+
+TEST_F(LedgerTurnTest, WaitsForTheHsm) {
+  auto ledger = open();
+  ASSERT_TRUE(covered(*ledger, 0));
+  {
+    const std::lock_guard lock(signer.mutex);
+    signer.failure = avseal::errors::make(Category::unavailable, "hsm-unavailable", "away");
+  }
+  clock.advance(two_months);
+  for (int i = 1; i < 20; ++i) ASSERT_EQ(append(*ledger, event()).value(), static_cast<std::uint64_t>(i));
+  EXPECT_EQ(ledger->origin(), "operator.example/node-1/2025");
+  {
+    const std::lock_guard lock(signer.mutex);
+    signer.failure.reset();
+  }
+  EXPECT_TRUE(turned(*ledger));
+  EXPECT_TRUE(ledger->healthy());
+}
+
+TEST_F(LedgerTurnTest, ClockThatGoesBackAYearIsRefused) {
+  auto ledger = open();
+  clock.advance(two_months);
+  (void)append(*ledger, event());
+  ASSERT_TRUE(turned(*ledger));
+  ledger->close();
+  clock.advance(-two_months);
+  auto again = open();
+  EXPECT_EQ(again->origin(), "operator.example/node-1/2026");
+  EXPECT_EQ(append(*again, event()).error().reason, "ledger-clock");
+}
+
+TEST_F(LedgerTurnTest, NewDirectoryInANewYearIsNotTakenForANewLog) {
+  open()->close();
+  fs::remove_all(log());
+  clock.advance(two_months);
+  const auto error = refusal();
+  EXPECT_EQ(error.reason, "ledger-head");
+  EXPECT_THAT(error.detail, HasSubstr("the store remembers 2 leaves of operator.example/node-1/2025"));
+}
+
+}  // namespace
+}  // namespace avseal::ledger::test
