@@ -110,6 +110,7 @@ bool Publisher::may_publish() const {
 Publisher::Time Publisher::next_wake() const {
   auto wake = SteadyClock::now() + std::chrono::hours(1);
   if (may_publish()) wake = std::min(wake, next_round_);
+  if (!cosignatures_.empty() && !stopped_) wake = SteadyClock::now();
   for (const auto& waiter : waiters_) wake = std::min(wake, waiter.deadline);
   return wake;
 }
