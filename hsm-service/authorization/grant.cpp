@@ -199,8 +199,8 @@ boost::asio::awaitable<Result<Granted>> Granter::grant(TokenRequest request, con
     co_return invalid("ue-token-replayed", "this UE token was used before by another client or for another request");
   }
 
-  std::string access_token = replay->answer;
-  if (access_token.empty()) {
+  std::string answer = replay->answer;
+  if (answer.empty()) {
     tokens::AccessTokenClaims claims;
     claims.aud = {config_.dac_instance_id};
     claims.app = passport.avatar->app;
@@ -218,15 +218,20 @@ boost::asio::awaitable<Result<Granted>> Granter::grant(TokenRequest request, con
     claims.sub = client.nf_instance_id;
     auto signed_token = co_await sign(std::move(claims), passport, http, replay_key);
     if (!signed_token) co_return signed_token.error();
-    access_token = std::move(*signed_token);
+    answer = std::move(*signed_token);
   }
+  const auto border = answer.find(' ');
+  std::string access_token = answer.substr(0, border);
   AVSEAL_CO_TRY(const auto given, tokens::parse_access_token(access_token));
+  if (border != std::string::npos) *http.receipt = ledger::Position::parse(std::string_view(answer).substr(border + 1));
   Granted granted{std::move(access_token), given.claims.exp - now, std::move(request.scope)};
   co_return granted;
 }
 
 // Commits the leaf before the answer is remembered, so that no other request can be given a token that the ledger does
 // not hold. Repetitions that run at the same time may each sign; all are given the token that was remembered first.
+// Gives
+// "<token> <place of its leaf>".
 boost::asio::awaitable<Result<std::string>> Granter::sign(tokens::AccessTokenClaims claims,
                                                           const tokens::Passport& passport, const http::Request& http,
                                                           std::string replay_key) {
@@ -250,9 +255,10 @@ boost::asio::awaitable<Result<std::string>> Granter::sign(tokens::AccessTokenCla
     static_cast<void>(logged);
     co_return error;
   }
-  auto index = co_await slot->commit(ledger::Outcome::released);
-  if (!index) co_return index.error();
-  co_return co_await with_.replay_cache.complete(std::move(replay_key), tokens::jws_assemble(input, *signature));
+  auto leaf = co_await slot->commit(ledger::Outcome::released);
+  if (!leaf) co_return leaf.error();
+  auto answer = tokens::jws_assemble(input, *signature) + ' ' + leaf->to_string();
+  co_return co_await with_.replay_cache.complete(std::move(replay_key), std::move(answer));
 }
 
 }  // namespace avseal::authorization

@@ -17,8 +17,10 @@ boost::asio::awaitable<Result<std::string>> MetadataSigner::metadata(store::Avat
   if (const auto found = signed_.find(record.id); found != signed_.end()) {
     const auto& known = found->second;
     if (known.version == record.version && known.kid == key->kid && known.iat <= now &&
-        2 * (known.exp - now) > known.exp - known.iat)
+        2 * (known.exp - now) > known.exp - known.iat) {
+      *request.receipt = known.leaf;
       co_return known.jws;
+    }
   }
   auto fresh = co_await sign(record, request);
   if (!fresh) co_return fresh.error();
@@ -64,6 +66,7 @@ boost::asio::awaitable<Result<MetadataSigner::Signed>> MetadataSigner::sign(stor
   auto logged = co_await slot->commit(ledger::Outcome::released);
   if (!logged) co_return logged.error();
   signatures_.Increment();
+  out.leaf = std::move(*logged);
   out.jws = tokens::jws_assemble(input, *signature);
   co_return out;
 }

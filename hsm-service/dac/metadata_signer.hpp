@@ -21,7 +21,7 @@ class MetadataSigner {
       : config_(config), keyring_(keyring), ledger_(ledger), clock_(std::move(clock)), signatures_(signatures) {}
 
   // A JWS of at least half of metadata_max_lifetime. Each signature is in the ledger ("sign.avatar-metadata") before it
-  // is given out.
+  // is given out; the request's receipt names that leaf.
   boost::asio::awaitable<Result<std::string>> metadata(store::AvatarRecord record, const http::Request& request);
 
  private:
@@ -31,6 +31,7 @@ class MetadataSigner {
     UnixSeconds exp = 0;
     std::string kid;
     std::string jws;
+    ledger::Position leaf;
   };
   boost::asio::awaitable<Result<Signed>> sign(store::AvatarRecord record, const http::Request& request);
 

@@ -13,7 +13,8 @@ inline ledger::Event event_of(const Request& request, std::string type, std::vec
           .actor_x5t = request.peer ? request.peer->fingerprint().to_x5t() : std::string(),
           .request_id = request.request_id,
           .subjects = std::move(subjects),
-          .details = std::move(details)};
+          .details = std::move(details),
+          .receipt = request.receipt};
 }
 
 }  // namespace avseal::http

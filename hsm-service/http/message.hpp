@@ -13,6 +13,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "http/client_table.hpp"
+#include "ledger/event.hpp"
 #include "tokens/certificate.hpp"
 #include "tokens/result.hpp"
 
@@ -60,6 +61,7 @@ struct Request {
   Deadline deadline;
   const Route* route = nullptr;  // known once the path is
   std::string_view refusal;      // reason of the refusal that was answered, if any
+  ledger::Receipt receipt = std::make_shared<std::optional<ledger::Position>>();  // of its last leaf; the answer tells
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_name) const;
 };

@@ -135,7 +135,17 @@ Request summary(const Request& request) {
   out.request_id = request.request_id;
   out.deadline = request.deadline;
   out.route = request.route;
+  out.receipt = request.receipt;
   return out;
+}
+
+// What every answer says: which request it is for, and where the ledger has it.
+void finish(const Request& request, Response& response) {
+  response.set("x-request-id", request.request_id);
+  if (!*request.receipt) return;
+  const auto& leaf = **request.receipt;
+  response.set("avseal-ledger-index", std::to_string(leaf.index));
+  response.set("avseal-ledger-origin", leaf.origin);
 }
 
 }  // namespace
@@ -238,7 +248,7 @@ asio::awaitable<Response> Router::run(const Route& route, Request& request) cons
     co_return co_await refuse(&route, request, error);
   }
   Response response = std::move(**run->result);
-  response.set("x-request-id", request.request_id);
+  finish(request, response);
   co_return response;
 }
 
@@ -249,7 +259,7 @@ asio::awaitable<Response> Router::refuse(const Route* route, Request& request, c
   const bool retry = response.status == 503 || error.retry_after.count() > 0;
   if (retry) response.set("retry-after", std::to_string(std::max<std::int64_t>(1, error.retry_after.count())));
   if (response.status == 405) response.set("allow", allowed_methods(request.path));
-  response.set("x-request-id", request.request_id);
+  finish(request, response);
   co_return response;
 }
 

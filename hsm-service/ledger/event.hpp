@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,19 @@ struct Subject {
   std::string value;  // canonical IMPU, or "tn:<digits>"
 };
 
+// Where a leaf is: the origin of its log, and its index there.
+struct Position {
+  std::string origin;
+  std::uint64_t index = 0;
+
+  [[nodiscard]] std::string to_string() const { return std::to_string(index) + " " + origin; }
+  static std::optional<Position> parse(std::string_view text);  // only what to_string() gives
+  friend bool operator==(const Position&, const Position&) = default;
+};
+
+// Whoever began what is logged reads here where it was.
+using Receipt = std::shared_ptr<std::optional<Position>>;
+
 // What is about to happen, known before it does.
 struct Event {
   std::string type;       // "sign.avatar-id", "sign.shaken", "grant.access-token", "sign.avatar-metadata",
@@ -25,6 +40,7 @@ struct Event {
   std::string request_id;
   std::vector<Subject> subjects;
   boost::json::object details;  // no personal data: Avatar-id, application, origid, ...
+  Receipt receipt = nullptr;    // set when the leaf is on disk
 };
 
 enum class Outcome { released, refused, discarded };

@@ -1,6 +1,7 @@
 #include "ledger/leaf.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -71,6 +72,15 @@ std::string_view to_string(Outcome outcome) {
       return "discarded";
   }
   return "";
+}
+
+std::optional<Position> Position::parse(std::string_view text) {
+  Position out;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out.index);
+  if (failed != std::errc()) return std::nullopt;
+  const auto border = static_cast<std::size_t>(end - text.data());
+  out.origin = text.substr(std::min(border + 1, text.size()));
+  return out.to_string() == text ? std::optional(std::move(out)) : std::nullopt;
 }
 
 EventText::EventText(const Event& event, std::string_view id, std::span<const SubjectTag> subjects) : head_("{") {

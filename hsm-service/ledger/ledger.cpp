@@ -41,7 +41,8 @@ class NodeLedger final : public Ledger {
       co_return place.error();
     }
     AVSEAL_CO_TRY(auto text, co_await describe(event));
-    auto pending = std::make_unique<Pending>(Pending{writer_, std::move(*place), std::move(text), {}, 0});
+    auto pending = std::make_unique<Pending>(
+        Pending{writer_, std::move(*place), std::move(text), {}, 0, std::move(event.receipt)});
     co_return make_slot(std::move(pending));
   }
 

@@ -12,6 +12,7 @@ struct Slot::Pending {
   EventText event;
   std::vector<KeyUse> uses;
   std::size_t omitted = 0;
+  Receipt receipt;
 
   // Hands the leaf to the writer; *this is spent.
   void append(Outcome outcome, std::string_view reason, Completion<Appended> done) {

@@ -33,6 +33,7 @@ class SegmentLog {
   static Result<std::unique_ptr<SegmentLog>> open(Options options);
 
   [[nodiscard]] std::uint64_t next_index() const { return next_index_; }
+  [[nodiscard]] const std::string& origin() const { return options_.origin; }
   [[nodiscard]] const SegmentTail& tail() const { return tail_; }
 
   // Writes a batch that starts at next_index(); on disk when it returns. "ledger-full": nothing of it was kept, it may

@@ -32,12 +32,15 @@ void Slot::used(KeyUse use) {
   }
 }
 
-boost::asio::awaitable<Result<std::uint64_t>> Slot::commit(Outcome outcome, std::string_view reason) {
+boost::asio::awaitable<Result<Position>> Slot::commit(Outcome outcome, std::string_view reason) {
   if (!pending_) co_return errors::stopped("the slot was committed before");
+  const auto receipt = pending_->receipt;
   auto start = [pending = std::move(pending_), outcome, text = std::string(reason)](Completion<Appended> done) {
     pending->append(outcome, text, std::move(done));
   };
-  co_return co_await suspend<Appended>(std::move(start));
+  auto appended = co_await suspend<Appended>(std::move(start));
+  if (appended && receipt) *receipt = *appended;
+  co_return appended;
 }
 
 }  // namespace avseal::ledger

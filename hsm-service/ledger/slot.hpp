@@ -22,10 +22,10 @@ class Slot {
   Slot& operator=(Slot&& other) noexcept;
   ~Slot();
 
-  // Appends the leaf and resumes when its group commit is on disk; gives its index. Nothing that was signed under the
+  // Appends the leaf and resumes when its group commit is on disk; gives its place. Nothing that was signed under the
   // slot may be released before. Error: "ledger-unavailable", "ledger-full", and then the signature must be thrown
   // away.
-  boost::asio::awaitable<Result<std::uint64_t>> commit(Outcome outcome, std::string_view reason = {});
+  boost::asio::awaitable<Result<Position>> commit(Outcome outcome, std::string_view reason = {});
 
  private:
   friend class Ledger;

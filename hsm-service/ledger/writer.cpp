@@ -290,7 +290,8 @@ void Writer::settle(const Result<void>& committed, const Result<void>& space, st
     metrics_->entries.Set(static_cast<double>(first_index + waiters.size()));
   }
   for (std::size_t i = 0; i < waiters.size(); ++i) {
-    if (waiters[i]) waiters[i](committed ? Appended(first_index + i) : Appended(committed.error()));
+    if (waiters[i])
+      waiters[i](committed ? Appended(Position{log_->origin(), first_index + i}) : Appended(committed.error()));
   }
   if (committed && !waiters.empty() && grown) grown();
 }

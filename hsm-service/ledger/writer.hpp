@@ -27,7 +27,7 @@ class Place {
   std::shared_ptr<Writer> writer_;
 };
 
-using Appended = Result<std::uint64_t>;  // index of the leaf
+using Appended = Result<Position>;  // of the leaf
 
 // The one thread that writes the log: group commit in the order of append(). A second thread fails those who wait
 // longer than append_limit, since the writer may hang in the kernel.

@@ -53,7 +53,7 @@ class Role {
   using Identity = boost::asio::awaitable<Result<tokens::IdentityHeader>>;
   Identity sign_anew(const http::Request& request, tokens::Passport passport);
   Identity sign_once(const http::Request& request, tokens::Passport passport, std::string idempotency_key);
-  Identity replay(const http::Request& request, tokens::Passport passport, std::string stored);
+  Identity replay(const http::Request& request, tokens::Passport passport, std::string answer);
   boost::asio::awaitable<Result<std::string>> sign_passport(const http::Request& request,
                                                             const tokens::Passport& passport,
                                                             const keyring::SigningKey& key);

@@ -12,17 +12,37 @@ namespace {
 namespace asio = boost::asio;
 using store::IdempotencyState;
 
-// What a stored answer is made of: "<SHA-256 of the certificate, hex> <signature, base64url>".
-std::string to_stored(const tokens::IdentityHeader& header) {
+// What a stored answer is made of: "<SHA-256 of the certificate, hex> <signature, base64url> <place of the leaf>".
+struct Stored {
+  std::string certificate_sha256;
+  std::string signature;
+  ledger::Position leaf;
+
+  [[nodiscard]] std::string to_string() const { return certificate_sha256 + ' ' + signature + ' ' + leaf.to_string(); }
+  static std::optional<Stored> parse(std::string_view text);
+};
+
+std::optional<Stored> Stored::parse(std::string_view text) {
+  const auto first = text.find(' ');
+  const auto second = first == std::string_view::npos ? first : text.find(' ', first + 1);
+  if (second == std::string_view::npos) return std::nullopt;
+  auto leaf = ledger::Position::parse(text.substr(second + 1));
+  if (!leaf) return std::nullopt;
+  return Stored{std::string(text.substr(0, first)), std::string(text.substr(first + 1, second - first - 1)),
+                std::move(*leaf)};
+}
+
+Stored stored_form(const tokens::IdentityHeader& header, ledger::Position leaf) {
   const std::string_view file = std::string_view(header.info).substr(header.info.rfind('/') + 1);
   const std::string_view jws = header.passport;
-  return std::string(file.substr(0, file.find('.'))) + " " + std::string(jws.substr(jws.rfind('.') + 1));
+  return {std::string(file.substr(0, file.find('.'))), std::string(jws.substr(jws.rfind('.') + 1)), std::move(leaf)};
 }
 
 Error unusable() {
-  return errors::make(Category::conflict, "idempotency-answer-unusable",
-                      "the earlier answer was signed with a key that is not configured any more; send the request with "
-                      "another Idempotency-Key");
+  return errors::make(
+      Category::conflict, "idempotency-answer-unusable",
+      "the earlier answer cannot be given again, for its key is not configured any more; send the request with "
+      "another Idempotency-Key");
 }
 
 Error reused() {
@@ -82,19 +102,19 @@ Role::Identity Role::sign_once(const http::Request& request, tokens::Passport pa
     co_return header.error();
   }
   // After the leaf, before the caller: an answer that can be given again is in the ledger already.
-  std::string stored = to_stored(*header);
+  std::string stored = stored_form(*header, **request.receipt).to_string();
   auto kept = co_await idempotency_keys_.complete(key, begun->attempt, std::move(stored));
   if (!kept) co_return kept.error();
   co_return std::move(*header);
 }
 
-Role::Identity Role::replay(const http::Request& request, tokens::Passport passport, std::string stored) {
-  const auto border = stored.find(' ');
-  const auto* key = find_key(keyring_.keys(), std::string_view(stored).substr(0, border));
-  if (key == nullptr || border == std::string::npos) co_return unusable();
+Role::Identity Role::replay(const http::Request& request, tokens::Passport passport, std::string answer) {
+  const auto stored = Stored::parse(answer);
+  const auto* key = stored ? find_key(keyring_.keys(), stored->certificate_sha256) : nullptr;
+  if (key == nullptr) co_return unusable();
   passport.x5u = certificate_url(config_, key->certificate());
   AVSEAL_CO_TRY(const std::string input, tokens::build_passport(passport, key->public_key.algorithm()));
-  AVSEAL_CO_TRY(const Bytes signature, tokens::base64url_decode(std::string_view(stored).substr(border + 1)));
+  AVSEAL_CO_TRY(const Bytes signature, tokens::base64url_decode(stored->signature));
   if (!key->public_key.verify(as_bytes(input), signature)) co_return unusable();
   tokens::IdentityHeader header;
   header.passport = tokens::jws_assemble(input, signature);
@@ -109,6 +129,7 @@ Role::Identity Role::replay(const http::Request& request, tokens::Passport passp
   if (!slot) co_return slot.error();
   auto committed = co_await slot->commit(ledger::Outcome::released);
   if (!committed) co_return committed.error();
+  *request.receipt = stored->leaf;
   count_signature(passport.ppt, "replayed");
   co_return header;
 }

@@ -210,8 +210,8 @@ TEST_F(LedgerDurabilityTest, DirectoryThatCannotBeMadeIsNamed) {
         [](Ledger& to, int fd) -> asio::awaitable<void> {
           for (;;) {
             auto slot = co_await to.open_slot(event());
-            const auto index = co_await slot->commit(Outcome::released);
-            const std::uint64_t told = *index;
+            const auto leaf = co_await slot->commit(Outcome::released);
+            const std::uint64_t told = leaf->index;
             if (::write(fd, &told, sizeof told) != sizeof told) ::_exit(1);
           }
         }(**ledger, out),

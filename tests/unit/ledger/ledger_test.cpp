@@ -172,11 +172,11 @@ TEST_F(LedgerTest, KeepsOrderAndEveryLeafOfManyCallers) {
     for (int i = 0; i < each; ++i) {
       auto type = fmt::format("event-{}-{}-{}", thread, number, i);
       auto slot = co_await ledger->open_slot(event(type));
-      auto index = co_await slot->commit(Outcome::released);
-      EXPECT_GT(*index, last);
-      last = *index;
+      auto leaf = co_await slot->commit(Outcome::released);
+      EXPECT_GT(leaf->index, last);
+      last = leaf->index;
       const std::lock_guard lock(mutex);
-      told.emplace(*index, std::move(type));
+      told.emplace(last, std::move(type));
     }
   };
   std::vector<std::thread> running;

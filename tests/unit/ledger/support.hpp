@@ -149,7 +149,9 @@ inline Result<std::uint64_t> append(Ledger& ledger, Event what, Outcome outcome 
   return run([](Ledger& to, Event e, Outcome o, std::string r) -> boost::asio::awaitable<Result<std::uint64_t>> {
     auto slot = co_await to.open_slot(std::move(e));
     if (!slot) co_return slot.error();
-    co_return co_await slot->commit(o, r);
+    auto leaf = co_await slot->commit(o, r);
+    if (!leaf) co_return leaf.error();
+    co_return leaf->index;
   }(ledger, std::move(what), outcome, std::move(reason)));
 }
 
