@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include <boost/asio/awaitable.hpp>
 #include <prometheus/registry.h>
@@ -21,7 +22,8 @@ class SubjectKeys {
  public:
   virtual ~SubjectKeys() = default;
   virtual boost::asio::awaitable<Result<Bytes>> key_for(std::string subject) = 0;  // 32 bytes, made on first use
-  virtual boost::asio::awaitable<Result<bool>> erase(std::string subject) = 0;     // false: there was none
+  virtual boost::asio::awaitable<Result<std::optional<Bytes>>> find(std::string subject) = 0;
+  virtual boost::asio::awaitable<Result<bool>> erase(std::string subject) = 0;  // false: there was none
 };
 
 struct Config {

@@ -61,16 +61,21 @@ class SqliteSubjectKeys final : public ledger::SubjectKeys {
  public:
   explicit SqliteSubjectKeys(Database& database) : database_(database) {}
 
-  asio::awaitable<Result<Bytes>> key_for(std::string subject) override {
-    if (auto cached = cache_.find(subject)) co_return std::move(*cached);
+  asio::awaitable<Result<std::optional<Bytes>>> find(std::string subject) override {
+    if (auto cached = cache_.find(subject)) co_return std::move(cached);
     auto look = [subject](Connection& c) { return read_key(c, subject); };
     AVSEAL_CO_TRY(auto known, co_await database_.read(std::move(look)));
-    if (!known) {
-      auto make = [subject](Connection& c) { return read_or_make_key(c, subject); };
-      AVSEAL_CO_TRY(known, co_await database_.write(std::move(make)));
-    }
-    cache_.keep(subject, *known);
-    co_return std::move(*known);
+    if (known) cache_.keep(subject, *known);
+    co_return std::move(known);
+  }
+
+  asio::awaitable<Result<Bytes>> key_for(std::string subject) override {
+    AVSEAL_CO_TRY(auto known, co_await find(subject));
+    if (known) co_return std::move(*known);
+    auto make = [subject](Connection& c) { return read_or_make_key(c, subject); };
+    AVSEAL_CO_TRY(auto key, co_await database_.write(std::move(make)));
+    cache_.keep(subject, key);
+    co_return std::move(key);
   }
 
   asio::awaitable<Result<bool>> erase(std::string subject) override {

@@ -109,6 +109,7 @@ class BrokenSubjectKeys final : public SubjectKeys {
   asio::awaitable<Result<Bytes>> key_for(std::string) override {
     co_return avseal::errors::make(Category::unavailable, "store-unavailable", "no disk");
   }
+  asio::awaitable<Result<std::optional<Bytes>>> find(std::string) override { co_return std::optional<Bytes>(); }
   asio::awaitable<Result<bool>> erase(std::string) override { co_return false; }
 };
 

@@ -38,6 +38,11 @@ class MemorySubjectKeys final : public SubjectKeys {
     if (key.empty()) key = tokens::random_bytes(32);
     co_return key;
   }
+  boost::asio::awaitable<Result<std::optional<Bytes>>> find(std::string subject) override {
+    const std::lock_guard lock(mutex_);
+    const auto known = keys_.find(subject);
+    co_return known == keys_.end() ? std::optional<Bytes>() : std::optional(known->second);
+  }
   boost::asio::awaitable<Result<bool>> erase(std::string subject) override {
     const std::lock_guard lock(mutex_);
     co_return keys_.erase(subject) != 0;

@@ -119,6 +119,11 @@ asio::awaitable<Result<Bytes>> MemorySubjectKeys::key_for(std::string subject) {
   co_return key;
 }
 
+asio::awaitable<Result<std::optional<Bytes>>> MemorySubjectKeys::find(std::string subject) {
+  const auto known = keys.find(subject);
+  co_return known == keys.end() ? std::optional<Bytes>() : std::optional(known->second);
+}
+
 asio::awaitable<Result<bool>> MemorySubjectKeys::erase(std::string subject) {
   co_return keys.erase(subject) > 0;
 }

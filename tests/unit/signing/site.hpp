@@ -100,6 +100,7 @@ class MemoryCalls final : public store::CallStates {
 class MemorySubjectKeys final : public ledger::SubjectKeys {
  public:
   boost::asio::awaitable<Result<Bytes>> key_for(std::string subject) override;
+  boost::asio::awaitable<Result<std::optional<Bytes>>> find(std::string subject) override;
   boost::asio::awaitable<Result<bool>> erase(std::string subject) override;
   std::map<std::string, Bytes> keys;
 };

@@ -292,6 +292,14 @@ TEST_F(SubjectKeysTest, AreMadeOnceAndSurviveARestart) {
   EXPECT_EQ(run(store->subject_keys().key_for("sip:alice@a.example")).value(), first);
 }
 
+TEST_F(SubjectKeysTest, AreFoundWithoutBeingMade) {
+  EXPECT_EQ(*run(store->subject_keys().find("sip:alice@a.example")), std::nullopt);
+  const auto key = run(store->subject_keys().key_for("sip:alice@a.example")).value();
+  EXPECT_EQ(*run(store->subject_keys().find("sip:alice@a.example")), key);
+  ASSERT_TRUE(run(store->subject_keys().erase("sip:alice@a.example")));
+  EXPECT_EQ(*run(store->subject_keys().find("sip:alice@a.example")), std::nullopt);
+}
+
 TEST_F(SubjectKeysTest, ErasedSubjectGetsAnotherKey) {
   const auto first = run(store->subject_keys().key_for("sip:alice@a.example")).value();
   EXPECT_TRUE(*run(store->subject_keys().erase("sip:alice@a.example")));
