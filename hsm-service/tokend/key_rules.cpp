@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "tlog/export_manifest.hpp"
 #include "tokens/access_token.hpp"
 #include "tokens/avatar_metadata.hpp"
 #include "tokens/base64.hpp"
@@ -115,6 +116,21 @@ Result<void> check_checkpoint(const KeyRule& rule, ByteView input) {
   return {};
 }
 
+Result<void> check_manifest(const KeyRule& rule, ByteView input) {
+  const auto manifest = tlog::ExportManifest::parse(as_text(input));
+  if (!manifest) return refused(rule, manifest.error().detail);
+  if (!is_log_of(manifest->checkpoint.origin, rule.origin)) {
+    return refused(rule, "the export is not of " + rule.origin + "/<year>");
+  }
+  return {};
+}
+
+Result<void> check_ledger(const KeyRule& rule, ByteView input) {
+  const auto text = as_text(input);
+  const bool manifest = text.substr(0, text.find('\n')).ends_with(tlog::export_suffix);
+  return manifest ? check_manifest(rule, input) : check_checkpoint(rule, input);
+}
+
 Result<NumberToClaim> check_ca_input(const KeyRule& rule, ByteView input) {
   if (!rule.issuer) return refused(rule, "no issuer certificate is configured");
   const auto certificate = tokens::check_ue_tbs(input, *rule.issuer, rule.max_validity_seconds);
@@ -133,7 +149,7 @@ Result<void> check_statement(const KeyRule& rule, ByteView input) {
     case KeyKind::access_token:
       return check_typ(rule, input, tokens::access_token_typ, {"alg", "kid", "typ"});
     case KeyKind::ledger:
-      return check_checkpoint(rule, input);
+      return check_ledger(rule, input);
     case KeyKind::ue_ca:
     case KeyKind::dac_kek:
       break;

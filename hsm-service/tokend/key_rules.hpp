@@ -26,7 +26,8 @@ using NumberToClaim = std::optional<tokens::CrlNumber>;
 //   avatar-id        a JWS signing input with a PASSporT header {alg, ppt, typ, x5u} of ppt avatar, shaken or div
 //   avatar-metadata  a JWS signing input with header members alg, kid, typ, x5c and exactly its typ
 //   access-token     a JWS signing input with header members alg, kid, typ and exactly its typ
-//   ledger           a checkpoint note of `origin` in a year: "<origin>/<year>", tree size, root hash, nothing else
+//   ledger           a checkpoint note of `origin` in a year: "<origin>/<year>", tree size, root hash, nothing else; or
+//                    the manifest of an export of such a log (tlog/export_manifest.hpp)
 //   ue-ca            a TBSCertificate that tokens::check_ue_tbs accepts, or a TBSCertList that check_crl_tbs accepts
 //
 // dac-kek signs nothing.
