@@ -8,6 +8,9 @@ void add_ledger(CLI::App& app, int& exit_code) {
   ledger->require_subcommand(1);
   add_ledger_verify(*ledger, exit_code);
   add_ledger_vkey(*ledger, exit_code);
+  add_ledger_receipt(*ledger, exit_code);
+  add_ledger_events(*ledger, exit_code);
+  add_ledger_erase_subject(*ledger, exit_code);
 }
 
 }  // namespace avseal::cli

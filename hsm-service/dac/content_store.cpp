@@ -2,27 +2,17 @@
 
 #include <algorithm>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <prometheus/family.h>
 
 #include "dac/data_key.hpp"
 #include "dac/errors.hpp"
+#include "http/on_pool.hpp"
 #include "tokens/base64.hpp"
 
 namespace avseal::dac {
 namespace {
 
 namespace asio = boost::asio;
-
-// Runs `work` on the disk thread; the caller resumes on its own executor. `work` owns what it uses, for the caller may
-// be gone before it ends.
-template <class Work>
-asio::awaitable<std::invoke_result_t<Work&>> on_disk(asio::thread_pool& disk, Work work) {
-  auto job = [](Work owned) -> asio::awaitable<std::invoke_result_t<Work&>> { co_return owned(); };
-  auto running = job(std::move(work));
-  co_return co_await asio::co_spawn(disk, std::move(running), asio::use_awaitable);
-}
 
 prometheus::Counter& counter(prometheus::Registry& metrics, const char* name, const char* help) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(metrics).Add({});
@@ -43,7 +33,7 @@ class VerifiedContent : public http::BodySource {
   asio::awaitable<Result<void>> prepare() {
     const auto index = static_cast<std::uint32_t>(at_ / segment_size);
     auto work = [reader = reader_, index] { return reader->segment(index); };
-    auto segment = co_await on_disk(disk_, std::move(work));
+    auto segment = co_await http::on_pool(disk_, std::move(work));
     if (!segment && segment.error().reason == "content-altered") altered_.Increment();
     if (!segment) co_return segment.error();
     const auto begin = static_cast<std::size_t>(at_ % segment_size);
@@ -116,11 +106,11 @@ asio::awaitable<Result<std::unique_ptr<SealedWriter>>> ContentStore::receive(htt
       co_return avseal::errors::make(Category::too_large, "body-too-large",
                                      fmt::format("at most {} bytes of content are taken", config_.max_content_bytes));
     auto append = [writer, bytes = std::move(*piece)] { return (*writer)->append(bytes); };
-    auto appended = co_await on_disk(disk_, std::move(append));
+    auto appended = co_await http::on_pool(disk_, std::move(append));
     if (!appended) co_return appended.error();
   }
   auto finish = [writer, digest] { return (*writer)->finish(digest); };
-  auto finished = co_await on_disk(disk_, std::move(finish));
+  auto finished = co_await http::on_pool(disk_, std::move(finish));
   if (!finished) co_return finished.error();
   co_return std::move(*writer);
 }
@@ -214,14 +204,14 @@ asio::awaitable<Result<std::unique_ptr<http::BodySource>>> ContentStore::read(st
   auto open = [file = config_.directory / record.content_file, owned_key, id = record.id, size] {
     return SealedReader::open(file, *owned_key, id, size);
   };
-  auto opened = co_await on_disk(disk_, std::move(open));
+  auto opened = co_await http::on_pool(disk_, std::move(open));
   if (!opened && opened.error().reason == "content-altered") altered_.Increment();
   if (!opened) co_return opened.error();
   std::shared_ptr<SealedReader> reader = std::move(*opened);
 
   if (size == 0) {
     auto check = [reader] { return reader->segment(0); };
-    auto checked = co_await on_disk(disk_, std::move(check));
+    auto checked = co_await http::on_pool(disk_, std::move(check));
     if (!checked) altered_.Increment();
     if (!checked) co_return checked.error();
     co_return std::make_unique<NoContent>();
@@ -238,7 +228,7 @@ asio::awaitable<void> ContentStore::remove(std::string file) {
     std::error_code ignored;
     return std::filesystem::remove(path, ignored);
   };
-  (void)co_await on_disk(disk_, std::move(work));
+  (void)co_await http::on_pool(disk_, std::move(work));
 }
 
 asio::awaitable<Result<std::size_t>> remove_orphans(const Config& config, store::Avatars& avatars) {

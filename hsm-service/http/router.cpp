@@ -1,6 +1,7 @@
 #include "http/router.hpp"
 
 #include <algorithm>
+#include <span>
 
 #include <boost/algorithm/string/case_conv.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -35,11 +36,17 @@ bool is_parameter(std::string_view segment) {
   return segment.starts_with('{') && segment.ends_with('}');
 }
 
-// How many parameters the pattern binds in the path; nullopt if it does not match.
+// A last parameter that takes all segments from its own on.
+bool takes_rest(const std::vector<std::string>& pattern) {
+  return !pattern.empty() && pattern.back().ends_with("...}");
+}
+
+// How many segments of the path parameters take; nullopt if the pattern does not match.
 std::optional<std::size_t> parameters_of(const std::vector<std::string>& pattern,
                                          const std::vector<std::string_view>& path) {
-  if (pattern.size() != path.size()) return std::nullopt;
-  std::size_t count = 0;
+  const bool rest = takes_rest(pattern);
+  if (rest ? path.size() < pattern.size() : path.size() != pattern.size()) return std::nullopt;
+  std::size_t count = path.size() - pattern.size();
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (is_parameter(pattern[i])) {
       ++count;
@@ -48,6 +55,20 @@ std::optional<std::size_t> parameters_of(const std::vector<std::string>& pattern
     }
   }
   return count;
+}
+
+void bind_parameters(const std::vector<std::string>& pattern, const std::vector<std::string_view>& path,
+                     Request& request) {
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const std::string& name = pattern[i];
+    if (!is_parameter(name)) continue;
+    if (i + 1 == pattern.size() && takes_rest(pattern)) {
+      const std::span rest(path.begin() + static_cast<std::ptrdiff_t>(i), path.end());
+      request.parameters.insert_or_assign(name.substr(1, name.size() - 5), fmt::format("{}", fmt::join(rest, "/")));
+    } else {
+      request.parameters.insert_or_assign(name.substr(1, name.size() - 2), std::string(path[i]));
+    }
+  }
 }
 
 std::string describe(const tokens::Certificate& certificate) {
@@ -193,11 +214,7 @@ Result<const Route*> Router::match(Request& request) const {
     }
     return errors::make(Category::not_found, "route-unknown", fmt::format("nothing is served at {}", request.path));
   }
-  for (std::size_t i = 0; i < segments.size(); ++i) {
-    const std::string& name = best->segments[i];
-    if (is_parameter(name))
-      request.parameters.insert_or_assign(name.substr(1, name.size() - 2), std::string(segments[i]));
-  }
+  bind_parameters(best->segments, segments, request);
   request.route = &best->route;
   request.clients = clients_;
   if (request.peer) request.client = clients_->find(*request.peer);

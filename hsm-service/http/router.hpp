@@ -19,7 +19,7 @@ enum class BodyMode { none, complete, stream };
 
 struct Route {
   Method method = Method::get;
-  std::string pattern;            // "/calls/v1/{origid}": a parameter is one whole segment
+  std::string pattern;  // "/calls/v1/{origid}": a parameter is one whole segment, a last {name...} all that follow
   std::vector<ClientRole> roles;  // empty: no client certificate needed
   BodyMode body = BodyMode::none;
   std::vector<std::string> content_types;  // accepted for a body, without parameters

@@ -131,6 +131,9 @@ Result<void> read_ledger(TomlReader reader, Config& out) {
   }
   AVSEAL_TRY(out.ledger.checkpoint_interval,
              duration(reader, "checkpoint_interval_ms", out.ledger.checkpoint_interval, milliseconds{60'000}));
+  AVSEAL_TRY(out.ledger_http.open, reader.boolean_or("public", out.ledger_http.open));
+  out.ledger_http.directory = out.ledger.directory;
+  out.ledger_http.origin = out.ledger.origin;
   AVSEAL_TRY(const auto reserve, reader.integer_or("reserve_mib", 64, 1, 1 << 20));
   out.ledger.reserve_bytes = static_cast<std::uint64_t>(reserve) << 20;
   AVSEAL_TRY(const auto alarm,

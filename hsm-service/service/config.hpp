@@ -16,6 +16,7 @@
 #include "keyring/workers.hpp"
 #include "ledger/ledger.hpp"
 #include "service/witnesses.hpp"
+#include "ledger_http/config.hpp"
 #include "signing/config.hpp"
 
 namespace avseal::service {
@@ -38,6 +39,7 @@ struct Config {
   clock::Config clock;
   ledger::Config ledger;
   WitnessesConfig witnesses;
+  ledger_http::Config ledger_http;
   std::filesystem::path store_file;
   std::filesystem::path row_key_file;  // the store's row key, wrapped by dac-kek
 

@@ -61,6 +61,9 @@ Result<void> Node::add_roles(store::Store& store, KeyChanges& key_changes) {
   operator_routes_->add_routes(*router_);
   key_routes_ = std::make_unique<KeyRoutes>(key_changes, *keyring_, ledger);
   key_routes_->add_routes(*router_);
+  ledger_http::Dependencies with_log{ledger, store.subject_keys(), *keyring_};
+  ledger_routes_ = std::make_unique<ledger_http::Routes>(config.ledger_http, with_log, metrics);
+  ledger_routes_->add_routes(*router_);
   if (config.signing) {
     signing::Dependencies with{*keyring_,    ledger, store.subscriptions(), store.calls(), store.idempotency_keys(),
                                shared_.clock};

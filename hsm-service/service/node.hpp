@@ -11,6 +11,7 @@
 #include "dac/role.hpp"
 #include "enrollment/role.hpp"
 #include "http/router.hpp"
+#include "ledger_http/routes.hpp"
 #include "service/config.hpp"
 #include "service/key_routes.hpp"
 #include "service/local_signing.hpp"
@@ -67,6 +68,7 @@ class Node {
   std::unique_ptr<Operations> operations_;
   std::unique_ptr<OperatorRoutes> operator_routes_;
   std::unique_ptr<KeyRoutes> key_routes_;
+  std::unique_ptr<ledger_http::Routes> ledger_routes_;
   std::unique_ptr<signing::Role> signing_;
   std::unique_ptr<LocalSigning> local_signing_;
   std::unique_ptr<authorization::Role> authorization_;

@@ -97,6 +97,38 @@ def check_devices(site, clients):
     check(nobody, "GET", "/enrollment/v1/devices", "/enrollment/v1/devices", 401)
 
 
+def check_ledger(site, clients):
+    operator, ims_as, nobody = clients["operator"], clients["ims-as"], clients["nobody"]
+    at = "/ledger/v1"
+    proof = check(operator, "GET", f"{at}/proof/{{index}}", f"{at}/proof/0", 200)
+    check(operator, "GET", f"{at}/proof/{{index}}", f"{at}/proof/00", 400)
+    check(ims_as, "GET", f"{at}/proof/{{index}}", f"{at}/proof/0", 403)
+    checkpoint = check(nobody, "GET", f"{at}/checkpoint", f"{at}/checkpoint", 200)
+    origin, size, root = checkpoint.body.decode().split("\n")[:3]
+    assert proof.body.decode().startswith("c2sp.org/tlog-proof@v1\n") and origin.startswith(demo_site.ORIGIN)
+    size = int(size)
+    check(nobody, "GET", f"{at}/tile/{{path}}", f"{at}/tile/0/000" + (f".p/{size}" if size < 256 else ""), 200)
+    check(nobody, "GET", f"{at}/tile/{{path}}", f"{at}/tile/0/x999/999", 404)
+    bundle = f"{at}/tile/entries/000" + (f".p/{size}" if size < 256 else "")
+    check(operator, "GET", f"{at}/tile/entries/{{path}}", bundle, 200)
+    check(nobody, "GET", f"{at}/tile/entries/{{path}}", bundle, 401)
+    closed = f"{at}/closed/{{year}}"
+    check(nobody, "GET", f"{closed}/checkpoint", f"{at}/closed/1999/checkpoint", 404)
+    check(nobody, "GET", f"{closed}/tile/{{path}}", f"{at}/closed/1999/tile/0/000", 404)
+    check(operator, "GET", f"{closed}/tile/entries/{{path}}", f"{at}/closed/1999/tile/entries/000", 404)
+    check(clients["auditor"], "GET", f"{at}/events", f"{at}/events?event=ledger.start", 200)
+    check(clients["auditor"], "GET", f"{at}/events", f"{at}/events?subject=sip:nobody%40a.example", 200)
+    check(clients["auditor"], "GET", f"{at}/events", f"{at}/events?format=csv", 200)
+    check(clients["auditor"], "GET", f"{at}/events", f"{at}/events?limit=0", 400)
+    person = f"{at}/subjects/{call.path_segment(demo_site.BOB)}"
+    check(operator, "DELETE", f"{at}/subjects/{{impu}}", f"{person}?reason=case-1", 204)
+    check(operator, "DELETE", f"{at}/subjects/{{impu}}", f"{person}?reason=case-1", 404)
+    check(operator, "DELETE", f"{at}/subjects/{{impu}}", person, 400)
+    text = f"{origin}/export\nrange 0 {size}\ncheckpoint {size} {root}\n{'0' * 64}  README\n"
+    check(operator, "POST", f"{at}/manifests", f"{at}/manifests", 200, json_body={"manifest": text})
+    check(operator, "POST", f"{at}/manifests", f"{at}/manifests", 400, json_body={"manifest": "x"})
+
+
 def test_every_operation(site, clients):
     impu, avatar = call.path_segment(demo_site.ALICE), call.path_segment(demo_site.AVATAR)
     operator, ims_as, feeder, xr_as, nobody = (clients[name] for name in ("operator", "ims-as", "feeder", "xr-as", "nobody"))
@@ -211,6 +243,7 @@ def test_every_operation(site, clients):
     end = ("/operations/v1/acts/{id}", f"/operations/v1/acts/{begun['id']}")
     check(operator, "PUT", *end, 204, json_body={**act, "outcome": "done", "result": {"id": "01"}})
     check(operator, "PUT", *end, 204, json_body={**act, "outcome": "failed", "reason": "hsm-error"})
+    check_ledger(site, clients)
     check(clients["auditor"], "GET", "/metrics", "/metrics", 200)
     check(nobody, "GET", "/metrics", "/metrics", 401)
 

@@ -82,7 +82,14 @@ class Quickstart:
         check(answer.status == 200, "200", answer.status)
         self.identity = call.identity_of(answer)
         self.artifact("signed-avatar-id.txt", self.identity)
-        return "signed Avatar-id, an Identity header; its event is in the ledger"
+        self.keep_receipt(answer.headers["avseal-ledger-index"])
+        return "signed Avatar-id, an Identity header; its event is in the ledger, and the receipt proves it"
+
+    def keep_receipt(self, index):
+        screen.wire("IMS AS → ledger", f"GET /ledger/v1/proof/{index}")
+        receipt = curl.client_of(self.site, "ims-as").get(f"/ledger/v1/proof/{index}")
+        check(receipt.status == 200, "a receipt", receipt.text)
+        self.artifact("receipt.tlog-proof", receipt.text)
 
     def publish(self):
         """The feeder puts the avatar into the DAC; a repeated run publishes the next version."""

@@ -104,6 +104,43 @@ TEST_F(Routes, MatchWholeSegments) {
   EXPECT_EQ(match("DELETE", "/a/b"), "method-not-allowed");
 }
 
+TEST_F(Routes, MayTakeTheRestOfAPath) {
+  add(Method::get, "/t/{rest...}");
+  add(Method::get, "/t/entries/{rest...}");
+  add(Method::get, "/t/{a}/{b}");
+  EXPECT_EQ(match("GET", "/t"), "route-unknown");
+  EXPECT_EQ(match("GET", "/t/0"), "/t/{rest...}");
+  EXPECT_EQ(match("GET", "/t/0/x001/x002/003"), "/t/{rest...}");
+  EXPECT_EQ(match("GET", "/t/entries/x001/003"), "/t/entries/{rest...}");
+  Request request;
+  ASSERT_TRUE(read_head(request, "GET", "/t/0/x001/003.p/5"));
+  ASSERT_TRUE(router.match(request));
+  EXPECT_EQ(request.parameters.at("rest"), "0/x001/003.p/5");
+}
+
+TEST_F(Routes, TellWhereTheLedgerHasTheRequest) {
+  Route logged;
+  logged.pattern = "/logged";
+  logged.handler = [](Request& request) -> asio::awaitable<Result<Response>> {
+    *request.receipt = ledger::Position{"test.example/node", 17};
+    if (request.query.contains("fail")) co_return errors::make(Category::conflict, "test-failed", "");
+    co_return Response::empty(204);
+  };
+  router.add(std::move(logged));
+  for (const auto* target : {"/logged", "/logged?fail"}) {
+    Request request;
+    ASSERT_TRUE(read_head(request, "GET", target));
+    ASSERT_TRUE(router.match(request));
+    const auto response = run(request);
+    const auto has = [&](const std::string& name, const std::string& value) {
+      return std::find(response.headers.begin(), response.headers.end(), std::pair(name, value)) !=
+             response.headers.end();
+    };
+    EXPECT_TRUE(has("avseal-ledger-index", "17")) << target;
+    EXPECT_TRUE(has("avseal-ledger-origin", "test.example/node")) << target;
+  }
+}
+
 TEST_F(Routes, ThatNeedTheTimeAreRefusedWhileItCannotBeTrusted) {
   add(Method::get, "/timed", true);
   add(Method::get, "/timeless");

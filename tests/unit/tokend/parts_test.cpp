@@ -83,9 +83,9 @@ TEST(KeyRule, ManifestsAreOfAnExportOfTheOrigin) {
   const std::string rest = "/export\nrange 0 1\ncheckpoint 1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
   const std::string file = std::string(64, '0') + "  checkpoint\n";
   EXPECT_TRUE(signs(KeyKind::ledger, "test.example/node/2026" + rest + file));
-  for (const std::string& note :
-       {"test.example/node/2026" + rest, "other/node/2026" + rest + file, rest + file, "test.example/node/2026" + rest + file + "x\n",
-        "test.example/node" + rest + file, "test.example/node/20260" + rest + file}) {
+  for (const std::string& note : {"test.example/node/2026" + rest, "other/node/2026" + rest + file, rest + file,
+                                  "test.example/node/2026" + rest + file + "x\n", "test.example/node" + rest + file,
+                                  "test.example/node/20260" + rest + file}) {
     EXPECT_FALSE(signs(KeyKind::ledger, note)) << note;
   }
 }

@@ -1,0 +1,77 @@
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cli/device_output.hpp"
+#include "cli/hsm_options.hpp"
+#include "cli/ledger_commands.hpp"
+#include "cli/operator_client.hpp"
+#include "tlog/proof.hpp"
+
+namespace avseal::cli {
+namespace {
+
+struct Options {
+  OperatorClient service;
+  std::uint64_t index = 0;
+  std::string log;
+  std::string vkey;
+  std::string out;
+};
+
+Error unusable(std::string detail) {
+  return errors::make(Category::invalid, "receipt-unusable", std::move(detail));
+}
+
+// That the leaf which the receipt brings along is the one at the index, in a log that the key signed.
+Result<void> check(const Options& options, const tlog::Proof& proof) {
+  if (proof.index != options.index) return unusable(fmt::format("the receipt is of leaf {}", proof.index));
+  if (!proof.extra) return unusable("the receipt does not bring its leaf along");
+  if (options.vkey.empty()) return {};
+  std::ifstream in(options.vkey, std::ios::binary);
+  std::string line;
+  if (!std::getline(in, line)) return unusable(options.vkey + " cannot be read");
+  AVSEAL_TRY(auto key, tlog::VerifierKey::parse(line));
+  const std::vector keys{std::move(key)};
+  AVSEAL_TRY(const auto head, proof.verify(tlog::leaf_hash(*proof.extra), keys));
+  fmt::print(stderr, "leaf {} of {} is in its log of {} leaves: {}\n", proof.index, head.origin, head.size,
+             as_text(*proof.extra));
+  return {};
+}
+
+Result<void> fetch_receipt(const Options& options) {
+  auto path = fmt::format("/ledger/v1/proof/{}", options.index);
+  if (!options.log.empty()) path += "?log=" + query_value(options.log);
+  AVSEAL_TRY(const auto answer, options.service.call(http::Method::get, path));
+  AVSEAL_TRY(const auto proof, tlog::Proof::parse(answer.body));
+  AVSEAL_CHECK(check(options, proof));
+  if (options.out.empty()) {
+    std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
+    return {};
+  }
+  std::ofstream out(options.out, std::ios::binary | std::ios::trunc);
+  if (!(out << answer.body) || !out.flush()) return unusable(options.out + " cannot be written");
+  return {};
+}
+
+}  // namespace
+
+void add_ledger_receipt(CLI::App& ledger, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  auto* command = ledger.add_subcommand("receipt", "the proof that an event is in the log, as a tlog-proof@v1 file");
+  options->service.add_to(*command, OperatorClient::Need::anonymous)->required();
+  command->add_option("--index", options->index, "of the event: Avseal-Ledger-Index of the answer")->required();
+  command->add_option("--log", options->log, "year of a closed log: the end of Avseal-Ledger-Origin");
+  command->add_option("--vkey", options->vkey, "file with the log's verifier key: checks the receipt too")
+      ->check(CLI::ExistingFile);
+  command->add_option("--out", options->out, "file to write; without it, the receipt is printed");
+  command->callback([options, &exit_code] {
+    const auto done = fetch_receipt(*options);
+    exit_code = done ? 0 : report(done.error());
+  });
+}
+
+}  // namespace avseal::cli

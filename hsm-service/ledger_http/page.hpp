@@ -1,0 +1,16 @@
+#pragma once
+
+#include "http/message.hpp"
+#include "ledger_http/search.hpp"
+
+namespace avseal::ledger_http {
+
+// {"events":[<leaves as they are in the log>],"next":..,"origin":"..","size":..}; with subject_unknown
+// also "subject":"unknown".
+http::Response as_json(const Log& log, const Page& page, bool subject_unknown);
+
+// RFC 4180 with a header line: index, time, event, outcome, reason, client, actor, request, keys, details. Texts that a
+// spreadsheet would take for a formula begin with an apostrophe. Error "leaf-malformed".
+Result<http::Response> as_csv(const Page& page);
+
+}  // namespace avseal::ledger_http
