@@ -19,8 +19,11 @@ std::unique_ptr<OperatorStates> make_operator_states(Database& database, const R
 std::unique_ptr<ReplayCache> make_replay_cache(Database& database);
 std::unique_ptr<IdempotencyKeys> make_idempotency_keys(Database& database, const RowSeal& seal);
 std::unique_ptr<KeyStates> make_key_states(Database& database, const RowSeal& seal);
-std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database);
+std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database, const RowSeal& seal);
 std::unique_ptr<ledger::HeadStore> make_ledger_heads(Database& database);
+
+// Those of schema 6, which had no seals: once the row key is known, in a transaction of its own.
+Result<void> seal_subject_keys(Connection& connection, const RowSeal& seal);
 
 // Forgets what expired well before now: replay entries, enrolment codes, idempotency keys; and calls of a week ago.
 Result<void> purge_expired(Connection& connection, UnixSeconds now);

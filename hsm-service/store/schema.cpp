@@ -214,6 +214,15 @@ CREATE TABLE ledger_head (
   uses TEXT NOT NULL                  -- of the ledger key, which no leaf tells yet
 ) STRICT;
 )",
+    // Whoever opens the store with its row key seals them: see subject_keys.cpp.
+    R"(
+ALTER TABLE subject_key RENAME TO unsealed_subject_key;
+CREATE TABLE subject_key (
+  subject TEXT PRIMARY KEY NOT NULL,
+  key BLOB NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+)",
 };
 
 Result<void> check_ours(Connection& connection, std::int64_t version) {

@@ -30,6 +30,10 @@ class SqliteStore final : public Store {
   Result<void> healthy() override { return database_.healthy(); }
   void close() override { file_->close(); }
 
+  Result<void> seal_subject_keys() {
+    return database_.write_and_wait([this](Connection& c) { return store::seal_subject_keys(c, seal_); });
+  }
+
  private:
   const std::shared_ptr<StoreFile> file_;
   Database& database_ = file_->database();
@@ -46,7 +50,7 @@ class SqliteStore final : public Store {
   const std::unique_ptr<ReplayCache> replay_cache_ = make_replay_cache(database_);
   const std::unique_ptr<IdempotencyKeys> idempotency_keys_ = make_idempotency_keys(database_, seal_);
   const std::unique_ptr<KeyStates> key_states_ = make_key_states(database_, seal_);
-  const std::unique_ptr<ledger::SubjectKeys> subject_keys_ = make_subject_keys(database_);
+  const std::unique_ptr<ledger::SubjectKeys> subject_keys_ = make_subject_keys(database_, seal_);
 };
 
 }  // namespace
@@ -85,8 +89,11 @@ void StoreFile::close() {
   database_->close();
 }
 
-std::shared_ptr<Store> Store::open(std::shared_ptr<StoreFile> file, Secret row_key, prometheus::Registry& metrics) {
-  return std::make_shared<SqliteStore>(std::move(file), std::move(row_key), metrics);
+Result<std::shared_ptr<Store>> Store::open(std::shared_ptr<StoreFile> file, Secret row_key,
+                                           prometheus::Registry& metrics) {
+  auto store = std::make_shared<SqliteStore>(std::move(file), std::move(row_key), metrics);
+  AVSEAL_CHECK(store->seal_subject_keys());
+  return std::shared_ptr<Store>(std::move(store));
 }
 
 Result<std::shared_ptr<Store>> Store::open(const std::filesystem::path& file, Secret row_key, Clock clock,

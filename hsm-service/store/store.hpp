@@ -35,7 +35,8 @@ class StoreFile {
 class Store {
  public:
   // row_key authenticates granting rows (HMAC-SHA-256); it is unwrapped by the HSM at start.
-  static std::shared_ptr<Store> open(std::shared_ptr<StoreFile> file, Secret row_key, prometheus::Registry& metrics);
+  static Result<std::shared_ptr<Store>> open(std::shared_ptr<StoreFile> file, Secret row_key,
+                                             prometheus::Registry& metrics);
   static Result<std::shared_ptr<Store>> open(const std::filesystem::path& file, Secret row_key, Clock clock,
                                              prometheus::Registry& metrics);
   virtual ~Store() = default;

@@ -1,6 +1,7 @@
 #include <unordered_map>
 
 #include "store/aggregates.hpp"
+#include "store/errors.hpp"
 #include "tokens/digest.hpp"
 
 namespace avseal::store {
@@ -42,28 +43,43 @@ class Cache {
   std::unordered_map<std::string, Entry> keys_;
 };
 
-Result<std::optional<Bytes>> read_key(Connection& c, const std::string& subject) {
-  AVSEAL_TRY(auto row, c.query("SELECT key FROM subject_key WHERE subject = ?", subject));
-  AVSEAL_TRY(const bool found, row.step());
-  if (!found) return std::optional<Bytes>();
-  return std::optional(row.blob(0));
+RowBytes sealed_bytes(std::string_view subject, ByteView key) {
+  RowBytes bytes("subject_key");
+  bytes.add(subject).add(key);
+  return bytes;
 }
 
-Result<Bytes> read_or_make_key(Connection& c, const std::string& subject) {
-  AVSEAL_TRY(auto known, read_key(c, subject));
+// A forged key is an error: leaves under it could never be found by the one that the subject had before.
+Result<std::optional<Bytes>> read_key(Connection& c, const RowSeal& seal, const std::string& subject) {
+  AVSEAL_TRY(auto row, c.query("SELECT key, seal, rowid FROM subject_key WHERE subject = ?", subject));
+  AVSEAL_TRY(const bool found, row.step());
+  if (!found) return std::optional<Bytes>();
+  auto key = row.blob(0);
+  if (!seal.holds(sealed_bytes(subject, key), row.blob(1), row.integer(2))) return errors::forged("subject_key");
+  return std::optional(std::move(key));
+}
+
+Result<void> insert_key(Connection& c, const RowSeal& seal, const std::string& subject, ByteView key) {
+  const auto sealed = seal.of(sealed_bytes(subject, key));
+  AVSEAL_CHECK(c.run("INSERT INTO subject_key (subject, key, seal) VALUES (?, ?, ?)", subject, key, ByteView(sealed)));
+  return {};
+}
+
+Result<Bytes> read_or_make_key(Connection& c, const RowSeal& seal, const std::string& subject) {
+  AVSEAL_TRY(auto known, read_key(c, seal, subject));
   if (known) return std::move(*known);
   auto key = tokens::random_bytes(key_size);
-  AVSEAL_CHECK(c.run("INSERT INTO subject_key (subject, key) VALUES (?, ?)", subject, ByteView(key)));
+  AVSEAL_CHECK(insert_key(c, seal, subject, key));
   return key;
 }
 
 class SqliteSubjectKeys final : public ledger::SubjectKeys {
  public:
-  explicit SqliteSubjectKeys(Database& database) : database_(database) {}
+  SqliteSubjectKeys(Database& database, const RowSeal& seal) : database_(database), seal_(seal) {}
 
   asio::awaitable<Result<std::optional<Bytes>>> find(std::string subject) override {
     if (auto cached = cache_.find(subject)) co_return std::move(cached);
-    auto look = [subject](Connection& c) { return read_key(c, subject); };
+    auto look = [this, subject](Connection& c) { return read_key(c, seal_, subject); };
     AVSEAL_CO_TRY(auto known, co_await database_.read(std::move(look)));
     if (known) cache_.keep(subject, *known);
     co_return std::move(known);
@@ -72,7 +88,7 @@ class SqliteSubjectKeys final : public ledger::SubjectKeys {
   asio::awaitable<Result<Bytes>> key_for(std::string subject) override {
     AVSEAL_CO_TRY(auto known, co_await find(subject));
     if (known) co_return std::move(*known);
-    auto make = [subject](Connection& c) { return read_or_make_key(c, subject); };
+    auto make = [this, subject](Connection& c) { return read_or_make_key(c, seal_, subject); };
     AVSEAL_CO_TRY(auto key, co_await database_.write(std::move(make)));
     cache_.keep(subject, key);
     co_return std::move(key);
@@ -90,13 +106,30 @@ class SqliteSubjectKeys final : public ledger::SubjectKeys {
 
  private:
   Database& database_;
+  const RowSeal& seal_;
   Cache cache_;
 };
 
 }  // namespace
 
-std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database) {
-  return std::make_unique<SqliteSubjectKeys>(database);
+Result<void> seal_subject_keys(Connection& c, const RowSeal& seal) {
+  AVSEAL_TRY(const auto waiting, c.number("SELECT count(*) FROM sqlite_schema WHERE name = 'unsealed_subject_key'"));
+  if (waiting == 0) return {};
+  std::vector<std::pair<std::string, Bytes>> rows;
+  {
+    AVSEAL_TRY(auto row, c.query("SELECT subject, key FROM unsealed_subject_key"));
+    while (true) {
+      AVSEAL_TRY(const bool found, row.step());
+      if (!found) break;
+      rows.emplace_back(row.text(0), row.blob(1));
+    }
+  }
+  for (const auto& [subject, key] : rows) AVSEAL_CHECK(insert_key(c, seal, subject, key));
+  return c.execute("DROP TABLE unsealed_subject_key");
+}
+
+std::unique_ptr<ledger::SubjectKeys> make_subject_keys(Database& database, const RowSeal& seal) {
+  return std::make_unique<SqliteSubjectKeys>(database, seal);
 }
 
 }  // namespace avseal::store

@@ -300,6 +300,15 @@ TEST_F(SubjectKeysTest, AreFoundWithoutBeingMade) {
   EXPECT_EQ(*run(store->subject_keys().find("sip:alice@a.example")), std::nullopt);
 }
 
+TEST_F(SubjectKeysTest, OfSchemaSixAreSealed) {
+  const auto key = run(store->subject_keys().key_for("sip:alice@a.example")).value();
+  store->close();
+  Intruder(file).run(to_schema_six);
+  store = open();
+  EXPECT_EQ(run(store->subject_keys().key_for("sip:alice@a.example")).value(), key);
+  EXPECT_EQ(Intruder(file).text("SELECT name FROM sqlite_schema WHERE name = 'unsealed_subject_key'"), "");
+}
+
 TEST_F(SubjectKeysTest, ErasedSubjectGetsAnotherKey) {
   const auto first = run(store->subject_keys().key_for("sip:alice@a.example")).value();
   EXPECT_TRUE(*run(store->subject_keys().erase("sip:alice@a.example")));

@@ -22,7 +22,7 @@ class DatabaseTest : public Fixture {
         .value();
   }
   static Result<void> insert(Connection& c, std::string_view subject) {
-    AVSEAL_CHECK(c.run("INSERT INTO subject_key VALUES (?, x'00')", subject));
+    AVSEAL_CHECK(c.run("INSERT INTO subject_key VALUES (?, x'00', x'')", subject));
     return {};
   }
 };

@@ -17,6 +17,9 @@ class SealTest : public Fixture {
     ASSERT_TRUE(run(store->ue_certificates().add({"x5t-1", alice, "0a1b", 2'000'000'000})));
     ASSERT_TRUE(run(store->enrolment_codes().add({"hash-1", alice, 1000})));
     ASSERT_TRUE(run(store->operator_states().put({"key", "avatar-id", "retired"})));
+    ASSERT_TRUE(run(store->subject_keys().key_for("sip:alice@a.example")));
+    store->close();  // which forgets the keys that it used lately
+    store = open();
   }
 
   [[nodiscard]] bool subscription_found(const tokens::Impu& who) {
@@ -55,6 +58,7 @@ class EditedRowTest : public SealTest, public ::testing::WithParamInterface<Edit
     if (table == "staged_content") return staged_found();
     if (table == "call") return run(store->calls().find("call-1")).has_value();
     if (table == "ue_certificate") return run(store->ue_certificates().find("x5t-1")).has_value();
+    if (table == "subject_key") return run(store->subject_keys().key_for("sip:alice@a.example")).has_value();
     if (table == "operator_state") return run(store->operator_states().all("key")).has_value();
     return run(store->enrolment_codes().spend("hash-1", 999)).has_value();
   }
@@ -89,7 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Edit{"ue_certificate", "cause = 'certificate'"}, Edit{"enrolment_code", "simple = 1"},
                       Edit{"enrolment_code", "impu = 'sip:mallory@a.example'"},
                       Edit{"enrolment_code", "expires = 2000"}, Edit{"operator_state", "name = 'access-token'"},
-                      Edit{"operator_state", "state = 'active'"}));
+                      Edit{"operator_state", "state = 'active'"}, Edit{"subject_key", "key = zeroblob(32)"},
+                      Edit{"subject_key", "seal = x''"}));
 
 TEST_F(SealTest, RowCopiedToAnotherKeyIsRefused) {
   Intruder intruder(file);

@@ -60,8 +60,12 @@ class Intruder {
   sqlite3* db_ = nullptr;
 };
 
-// What brings a file of today back to schema 4, with the certificates of the simple form; and to schema 1.
-inline const std::string to_schema_four = R"(
+// What brings a file of today back to schema 6; to schema 4, with the certificates of the simple form; and to schema 1.
+inline const std::string to_schema_six = R"(
+ALTER TABLE subject_key DROP COLUMN seal;
+PRAGMA user_version = 6;
+)";
+inline const std::string to_schema_four = to_schema_six + R"(
 DROP TABLE ledger_head;
 ALTER TABLE enrolment_code DROP COLUMN simple;
 DROP TABLE device; DROP TABLE device_identity; DROP TABLE device_revocation;
