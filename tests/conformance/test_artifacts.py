@@ -10,7 +10,7 @@ import pytest
 from jwcrypto import jwk, jws
 
 from demo import processes, quickstart, site as demo_site, tpm
-from support import jose
+from support import jose, tlog
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,13 @@ def test_the_objects_name_each_other(artifacts):
     assert access["avatar"]["ver"] == metadata["avatar"]["version"]
     assert metadata["avatar"]["content"] == {"digest": "sha-256-" + base64.b64encode(hashlib.sha256(content).digest()).decode(),
                                              "size": len(content), "type": "model/gltf-binary"}
+
+
+def test_the_receipt_is_of_the_signed_avatar_id(site, artifacts):
+    receipt = tlog.Receipt((artifacts / "receipt.tlog-proof").read_text(), [jose.load_certificate(site.pki.pem("ledger")).public_key()])
+    signed_input = (artifacts / "signed-avatar-id.txt").read_text().split(";")[0].rpartition(".")[0].encode()
+    assert json.loads(receipt.leaf)["keys"][-1]["digest"] == jose.b64url(hashlib.sha256(signed_input).digest())
+    assert (artifacts / "ledger.vkey").read_text().startswith(receipt.checkpoint.origin + "+")
 
 
 def test_the_ue_key_is_in_the_tpm(site, artifacts, directory):

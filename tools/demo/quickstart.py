@@ -82,14 +82,15 @@ class Quickstart:
         check(answer.status == 200, "200", answer.status)
         self.identity = call.identity_of(answer)
         self.artifact("signed-avatar-id.txt", self.identity)
-        self.keep_receipt(answer.headers["avseal-ledger-index"])
+        self.keep_receipt(answer.headers["avseal-ledger-index"], answer.headers["avseal-ledger-origin"])
         return "signed Avatar-id, an Identity header; its event is in the ledger, and the receipt proves it"
 
-    def keep_receipt(self, index):
+    def keep_receipt(self, index, origin):
         screen.wire("IMS AS → ledger", f"GET /ledger/v1/proof/{index}")
         receipt = curl.client_of(self.site, "ims-as").get(f"/ledger/v1/proof/{index}")
         check(receipt.status == 200, "a receipt", receipt.text)
         self.artifact("receipt.tlog-proof", receipt.text)
+        self.artifact("ledger.vkey", self.site.avseal("ledger", "vkey", "--cert", self.site.pki.pem("ledger"), "--origin", origin).stdout)
 
     def publish(self):
         """The feeder puts the avatar into the DAC; a repeated run publishes the next version."""
@@ -174,10 +175,11 @@ def begin(site, detached, require_accept=False):
 
 def what_next(site):
     print(f"""
-The site goes on running ({site.url}); tools/quickstart stop ends it. Four things to try:
+The site goes on running ({site.url}); tools/quickstart stop ends it. Five things to try:
 
   . run/site.env; curl --cacert $AVSEAL_CACERT --cert $AVSEAL_OPERATOR_CERT --key $AVSEAL_OPERATOR_KEY $AVSEAL_URL/readyz
   build/release/bin/avseal inspect @run/artifacts/access-token.jwt --key run/artifacts/access-token.pem
+  build/release/bin/avseal ledger verify run/ledger --vkey run/artifacts/ledger.vkey
   . run/site.env; build/release/bin/avseal bench --url $AVSEAL_URL --cacert $AVSEAL_CACERT --cert $AVSEAL_IMS_AS_CERT \\
       --key $AVSEAL_IMS_AS_KEY --signing run/signing-request.json --seconds 5
   pkill -KILL -o -P $(cat run/avseald.pid) avseal-tokend     ends one of the two HSM workers; do it during the command before
