@@ -46,8 +46,10 @@ struct KeyringConfig {
   std::size_t max_queue = 2048;                  // waiting requests per key and thread; then "hsm-busy" at once
   std::chrono::milliseconds start_limit{10000};  // open() and prepare() give up then
   std::chrono::milliseconds idle_probe{30000};   // about that long without a request: the token is probed
-  // These two on the keyring's executor; they must not wait.
+  // These three on the keyring's executor; they must not wait. on_worker_lost also for a connection that is closed with
+  // requests in flight.
   std::function<void(const WorkerLoss&)> on_worker_lost;
+  std::function<void()> on_late_use;  // Keyring::has_late_uses()
   std::function<void(const BreakerChange&)> on_breaker;
   std::function<Result<void>()> may_sign;  // asked before each signature, not for checkpoints; its error is the answer
 };

@@ -165,6 +165,10 @@ class PooledKeyring final : public Keyring {
   asio::awaitable<std::vector<KeyStatus>> probe() override { return probe_all(setups_->current->pool); }
   std::vector<KeyStatus> status() const override;
   std::vector<TokenStatus> tokens() const override { return pool().tokens(); }
+  bool has_late_uses() const override { return pool().has_late_uses(); }
+  void tell_late_uses(ledger::Slot& slot) override {
+    for (auto& use : pool().take_late_uses()) record(slot, std::move(use));
+  }
 
  private:
   static asio::awaitable<Result<Bytes>> sign_for(SetupPtr setup, UseSink uses, const SigningKey& key, ByteView input,
@@ -239,9 +243,14 @@ asio::awaitable<Result<ledger::CheckpointSignature>> PooledKeyring::sign_checkpo
   (void)permit;  // its existence is the permission
   if (key.kind != KeyKind::ledger) co_return errors::key_not_configured(to_string(KeyKind::ledger));
   std::vector<ledger::KeyUse> uses;
-  auto signing = sign_for(setups_->of(key), UseSink(uses), key, as_bytes(note_text), deadline, Priority::live);
-  AVSEAL_CO_TRY(auto raw, co_await std::move(signing));
-  co_return ledger::CheckpointSignature{key.public_key, std::move(raw), std::move(uses)};
+  const auto setup = setups_->of(key);
+  auto signing = sign_for(setup, UseSink(uses), key, as_bytes(note_text), deadline, Priority::live);
+  auto raw = co_await std::move(signing);
+  if (!raw) {
+    for (auto& use : uses) setup->pool->late(std::move(use));
+    co_return raw.error();
+  }
+  co_return ledger::CheckpointSignature{key.public_key, std::move(*raw), std::move(uses)};
 }
 
 asio::awaitable<Result<Bytes>> PooledKeyring::wrap(const Secret& data_key, ByteView aad, Deadline deadline) {

@@ -69,6 +69,11 @@ class Keyring {
   [[nodiscard]] virtual std::vector<KeyStatus> status() const = 0;    // from what is known, without asking
   [[nodiscard]] virtual std::vector<TokenStatus> tokens() const = 0;  // likewise
 
+  // Signatures that came after their requests had been answered go into the next slot that something is signed for, or
+  // into this one, as many as it takes.
+  [[nodiscard]] virtual bool has_late_uses() const = 0;
+  virtual void tell_late_uses(ledger::Slot& slot) = 0;
+
   // Fails what waits with "hsm-unavailable" and ends the connections. Done by the destructor too; either before the
   // executor's context dies.
   virtual void close() = 0;

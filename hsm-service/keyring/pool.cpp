@@ -200,6 +200,7 @@ void Pool::retry(Request& request, Discard why) {
 
 void Pool::late(ledger::KeyUse use) {
   if (late_uses_.size() < max_late_uses) late_uses_.push_back(std::move(use));
+  if (config_.on_late_use) config_.on_late_use();
 }
 
 std::vector<ledger::KeyUse> Pool::take_late_uses() {

@@ -52,7 +52,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Result<void> set_drained(std::string_view token, bool drained);
   void keep_drained(const Pool& earlier);  // the tokens that are drained there
   [[nodiscard]] bool idle() const;         // nothing waits, nothing is in flight
-  // Signatures that came after their requests had been answered, a few at a time: for the next one with a ledger slot.
+  // Signatures that came after their requests had been answered, a few at a time.
+  [[nodiscard]] bool has_late_uses() const { return !late_uses_.empty(); }
   [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses();
   [[nodiscard]] std::chrono::milliseconds attempt_limit() const { return config_.attempt_limit; }
 

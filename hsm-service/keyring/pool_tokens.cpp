@@ -60,7 +60,10 @@ void Pool::unreachable(const Worker& worker, const std::string& why) {
 }
 
 void Pool::lost(const Worker& worker, const WorkerLoss& loss) {
-  if (closed_) return;
+  if (closed_) {
+    if (config_.on_worker_lost && loss.in_flight != 0) config_.on_worker_lost(loss);
+    return;
+  }
   auto& token = tokens_[worker.token()];
   const auto now = now_steady();
   token.last_error = fmt::format("worker {}: lost: {}", worker.name(), loss.reason);

@@ -1,5 +1,7 @@
 #include "service/node.hpp"
 
+#include <future>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_future.hpp>
@@ -21,14 +23,17 @@ Node::~Node() {
 
 void Node::stop() {
   if (!thread_.joinable()) return;
-  if (keyring_) boost::asio::post(context_, [this] { keyring_->close(); });
+  if (keyring_) boost::asio::co_spawn(context_, close_keyring(), boost::asio::use_future).get();
   work_.reset();
   boost::asio::post(context_, [this] { context_.stop(); });
   thread_.join();
+  // The leaves that it left to the background have been begun, so the ledger waits for them.
+  boost::asio::post(shared_.background, std::packaged_task<void()>([] {})).get();
 }
 
 keyring::KeyringConfig Node::with_hooks(keyring::KeyringConfig config) {
   config.on_worker_lost = [this](const keyring::WorkerLoss& loss) { worker_lost(loss); };
+  config.on_late_use = [this] { late_use(); };
   config.on_breaker = [this](const keyring::BreakerChange& change) { breaker_changed(change); };
   config.may_sign = [&guard = *shared_.clock_guard] { return guard.check(); };
   return config;
@@ -125,6 +130,31 @@ void Node::worker_lost(const keyring::WorkerLoss& loss) {
       shared_.background,
       log_leaf(*shared_.ledger, "worker.lost", std::move(details), ledger::Outcome::released, "worker-lost"),
       boost::asio::detached);
+}
+
+// They are told at once, for who reconciles the leaves takes a number that is missing for long for a signature that was
+// hidden.
+void Node::late_use() {
+  if (std::exchange(telling_late_uses_, true)) return;
+  boost::asio::co_spawn(context_, tell_late_uses(), boost::asio::detached);
+}
+
+boost::asio::awaitable<void> Node::tell_late_uses() {
+  while (keyring_ && keyring_->has_late_uses()) {
+    ledger::Event event;
+    event.type = "keys.late";
+    auto slot = co_await shared_.ledger->open_slot(std::move(event));
+    if (!slot) break;
+    keyring_->tell_late_uses(*slot);
+    auto logged = co_await slot->commit(ledger::Outcome::discarded, "answer-late");
+    if (!logged) spdlog::error("event=leaf-not-written type=keys.late reason={}", logged.error().reason);
+  }
+  telling_late_uses_ = false;
+}
+
+boost::asio::awaitable<void> Node::close_keyring() {
+  keyring_->close();
+  co_await tell_late_uses();
 }
 
 void Node::breaker_changed(const keyring::BreakerChange& change) {

@@ -57,6 +57,9 @@ class Node {
  private:
   keyring::KeyringConfig with_hooks(keyring::KeyringConfig config);
   void worker_lost(const keyring::WorkerLoss& loss);
+  void late_use();
+  boost::asio::awaitable<void> tell_late_uses();
+  boost::asio::awaitable<void> close_keyring();
   void breaker_changed(const keyring::BreakerChange& change);
   boost::asio::awaitable<void> refused(const http::Request& request, const http::Route* route, const Error& error);
 
@@ -64,6 +67,7 @@ class Node {
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::unique_ptr<keyring::Keyring> keyring_;
+  bool telling_late_uses_ = false;
   std::unique_ptr<http::Router> router_;
   std::unique_ptr<Operations> operations_;
   std::unique_ptr<OperatorRoutes> operator_routes_;

@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "service/events.hpp"
+#include "service/loaded_keys.hpp"
 #include "service/log.hpp"
 #include "service/node.hpp"
 
@@ -54,6 +55,7 @@ struct Reloader::Prepared {
   std::function<void()> trust;                     // puts the files of [signing] that were read again in force
   std::shared_ptr<const enrollment::Rules> rules;  // of [enrollment], likewise
   NodeChange change;
+  ledger::Event keys_loaded;
   std::vector<std::shared_ptr<keyring::Prepared>> keyrings;  // of the nodes, in order
 };
 
@@ -185,6 +187,7 @@ Result<void> Reloader::prepare_nodes(Prepared& next, const std::vector<KeyStateR
   workers_->add_sockets(keyring.tokens);
   AVSEAL_TRY(next.change.clients, http::ClientTable::create(next.config.clients));
   AVSEAL_TRY(next.change.keys, keyring::Keys::load(keyring.keys, to_unix(shared_.clock())));
+  next.keys_loaded = keys_loaded(next.config, rows, *next.change.keys);
   next.change.retired = retired_keys(rows);
   next.change.authorization = next.config.authorization;
   if (next.config.dac) next.change.issuers = next.config.dac->issuers;
@@ -205,6 +208,8 @@ Result<void> Reloader::log_reload(const Prepared& next) const {
 }
 
 std::vector<std::future<void>> Reloader::adopt(Prepared next) {
+  auto logged = log_leaf(*shared_.ledger, std::move(next.keys_loaded.type), std::move(next.keys_loaded.details));
+  asio::co_spawn(control_.context(), std::move(logged), asio::use_future).get();
   if (next.trust) next.trust();
   if (next.rules) {
     warn_of_profile(*next.rules);

@@ -18,6 +18,7 @@
 #include "service/control.hpp"
 #include "service/events.hpp"
 #include "service/key_changes.hpp"
+#include "service/loaded_keys.hpp"
 #include "service/log.hpp"
 #include "service/node.hpp"
 #include "service/reload.hpp"
@@ -77,7 +78,8 @@ Result<void> take_key_states(Shared& shared, Control& control, store::KeyStates&
   if (!table) return table.error();
   AVSEAL_TRY(keys, with_states(std::move(keys), table->rows));
   AVSEAL_TRY(shared.keys, keyring::Keys::load(keys, to_unix(shared.clock())));
-  return {};
+  auto logged = log_event(*shared.ledger, keys_loaded(shared.config, table->rows, *shared.keys));
+  return boost::asio::co_spawn(control.context(), std::move(logged), boost::asio::use_future).get();
 }
 
 Result<std::unique_ptr<http::Server>> listen(Shared& shared, std::vector<std::unique_ptr<Node>>& nodes) {
