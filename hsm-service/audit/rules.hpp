@@ -96,4 +96,10 @@ inline constexpr Rule log_rewritten{"log-rewritten", "a log that continues what 
                                     "leaves that were signed were altered or removed and the tree made anew. Your "
                                     "checkpoint proves it; keep it and stop relying on the log"};
 
+// Exports.
+inline constexpr Rule export_differs{"export-differs", "the files that the manifest lists, as they were exported",
+                                     "files were altered, added or taken away after the export: ask for it again"};
+inline constexpr Rule export_unproved{"export-unproved", "entries that lead to the root of the checkpoint",
+                                      "these entries are not proved to be in the log: ask for the export again"};
+
 }  // namespace avseal::audit::rules

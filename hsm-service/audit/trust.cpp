@@ -16,19 +16,22 @@ bool is_period(std::string_view origin) {
          origin.find_first_not_of("0123456789", slash + 1) == std::string_view::npos;
 }
 
-// The key under another name; empty where it is of no such kind.
-std::optional<tlog::VerifierKey> renamed(const tlog::VerifierKey& key, const std::string& name) {
+// The key itself, behind name, id and type.
+Bytes material_of(const tlog::VerifierKey& key) {
   const auto text = key.text();
   const auto typed = tokens::base64_decode(std::string_view(text).substr(text.find('+', text.find('+') + 1) + 1));
-  if (!typed) return std::nullopt;
-  const auto material = ByteView(*typed).subspan(1);
+  return typed ? Bytes(typed->begin() + 1, typed->end()) : Bytes();
+}
+
+// The key under another name; empty where it is of no such kind.
+std::optional<tlog::VerifierKey> renamed(const tlog::VerifierKey& key, const std::string& name) {
   if (key.type() == tlog::KeyType::ed25519) {
-    auto made = tlog::VerifierKey::of_ed25519(name, key.type(), material);
+    auto made = tlog::VerifierKey::of_ed25519(name, key.type(), material_of(key));
     return made ? std::optional(*made) : std::nullopt;
   }
-  const auto spki = tokens::PublicKey::from_spki(material);
-  if (key.type() != tlog::KeyType::ecdsa || !spki) return std::nullopt;
-  auto made = tlog::VerifierKey::of(name, *spki);
+  const auto public_key = public_key_of(key);
+  if (!public_key) return std::nullopt;
+  auto made = tlog::VerifierKey::of(name, *public_key);
   return made ? std::optional(*made) : std::nullopt;
 }
 
@@ -68,6 +71,17 @@ Result<tlog::Checkpoint> Trust::check(const tlog::Note& note) const {
   }
   AVSEAL_CHECK(policy.check(note));
   return checkpoint;
+}
+
+std::vector<tlog::VerifierKey> Trust::keys_of(const std::string& origin) const {
+  std::vector<tlog::VerifierKey> keys;
+  for (auto& log : for_origin(policy_, origin).logs) keys.push_back(std::move(log.key));
+  return keys;
+}
+
+Result<tokens::PublicKey> public_key_of(const tlog::VerifierKey& key) {
+  if (key.type() == tlog::KeyType::ecdsa) return tokens::PublicKey::from_spki(material_of(key));
+  return errors::make(Category::invalid, "vkey-malformed", "expected an ECDSA key, found one of another kind");
 }
 
 Result<tlog::Checkpoint> Trust::check(std::string_view note) const {

@@ -16,10 +16,14 @@ class Trust {
   // "note-signature-missing", "note-signature-wrong", "quorum-missed".
   [[nodiscard]] Result<tlog::Checkpoint> check(const tlog::Note& note) const;
   [[nodiscard]] Result<tlog::Checkpoint> check(std::string_view note) const;
+  [[nodiscard]] std::vector<tlog::VerifierKey> keys_of(const std::string& origin) const;
 
  private:
   explicit Trust(tlog::Policy policy) : policy_(std::move(policy)) {}
   tlog::Policy policy_;
 };
+
+// Of a log that signs with ECDSA. Reason "vkey-malformed": it is of another kind.
+Result<tokens::PublicKey> public_key_of(const tlog::VerifierKey& key);
 
 }  // namespace avseal::audit

@@ -6,6 +6,7 @@
 namespace avseal::cli {
 
 void add_ledger_verify(CLI::App& ledger, int& exit_code);
+void add_ledger_export(CLI::App& ledger, int& exit_code);
 void add_ledger_vkey(CLI::App& ledger, int& exit_code);
 void add_ledger_receipt(CLI::App& ledger, int& exit_code);
 void add_ledger_events(CLI::App& ledger, int& exit_code);

@@ -2,9 +2,10 @@
 #include <memory>
 #include <thread>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "audit/csv.hpp"
+#include "audit/export.hpp"
 #include "cli/hsm_options.hpp"
 #include "cli/ledger_commands.hpp"
 #include "cli/ledger_input.hpp"
@@ -28,10 +29,6 @@ struct Options {
   unsigned threads = 0;
   bool json = false;
 };
-
-std::string time_of(std::int64_t unix_ms) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(unix_ms / 1000), unix_ms % 1000);
-}
 
 Result<audit::HeldNote> read_held(const std::string& file) {
   AVSEAL_TRY(auto note, read_file(file));
@@ -59,7 +56,8 @@ void print_text(const audit::Verified& verified, const audit::Verdict& verdict, 
   if (verified.origin.empty()) return;
   fmt::print("log       {}, {} leaves, root {}\n", verified.origin, verified.size, tlog::hash_text(verified.root));
   fmt::print("read      {} leaves of {} logs, {} signatures", verified.read, verified.periods, verified.uses);
-  if (verified.read != 0) fmt::print(", {} to {}", time_of(verified.first_time), time_of(verified.last_time));
+  if (verified.read != 0)
+    fmt::print(", {} to {}", audit::utc_text(verified.first_time), audit::utc_text(verified.last_time));
   fmt::print("\n");
   if (verified.awaiting != 0) fmt::print("awaiting  {} leaves have no checkpoint yet\n", verified.awaiting);
   fmt::print("verdict   {}\n", verdict.good() ? "good" : "NOT GOOD");
@@ -115,6 +113,10 @@ Result<int> verify_log(const Options& options) {
   const auto verified = [&] {
     ProgressBar bar("verifying", "leaves");
     how.progress = [&bar](std::uint64_t leaves, std::uint64_t all) { bar.show(leaves, all); };
+    const auto& directory = options.input.directory;
+    if (!directory.empty() && audit::is_export(directory)) {
+      return audit::check_export(directory, trust, verdict, how.progress);
+    }
     return audit::verify(*source, trust, how, verdict);
   }();
   if (!verified && verdict.good()) return verified.error();

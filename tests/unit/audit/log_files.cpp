@@ -32,8 +32,11 @@ tlog::VerifierKey SoftwareKey::verifier(const std::string& name) const {
 }
 
 std::string SoftwareKey::sign(const tlog::Checkpoint& checkpoint) const {
-  const auto text = checkpoint.text();
-  const auto key = verifier(checkpoint.origin);
+  return sign_text(checkpoint.text(), checkpoint.origin);
+}
+
+std::string SoftwareKey::sign_text(const std::string& text, const std::string& name) const {
+  const auto key = verifier(name);
   return tlog::Note{text, {{key.name(), key.key_id(), signature_over(key_.get(), text)}}}.to_string();
 }
 

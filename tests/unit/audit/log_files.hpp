@@ -16,6 +16,7 @@ class SoftwareKey {
   [[nodiscard]] const tokens::PublicKey& public_key() const { return public_key_; }
   [[nodiscard]] tlog::VerifierKey verifier(const std::string& name) const;
   [[nodiscard]] std::string sign(const tlog::Checkpoint& checkpoint) const;  // the note
+  [[nodiscard]] std::string sign_text(const std::string& text, const std::string& name) const;
 
  private:
   std::shared_ptr<evp_pkey_st> key_;

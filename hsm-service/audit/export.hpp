@@ -1,0 +1,37 @@
+// A range of a log as files that can be checked without the log: the entries, and what leads from them to the root of a
+// checkpoint.
+//
+//   README                      how to check it with openssl and coreutils alone
+//   manifest                    a note signed with the log's key, or only its text (tlog/export_manifest.hpp)
+//   SHA256SUMS                  of all other files
+//   checkpoint, log.pem, policy of the log: its head, its key, whom to believe
+//   tile/..., tile/entries/...  as in the log, as far as the range needs them
+//   first.tlog-proof            the receipt of the first entry
+//   earlier/<size>.checkpoint   checkpoints that the exporter held; the tiles prove that the log continues them
+//   entries.csv, entries.jsonl  the entries of the range, for reading
+#pragma once
+
+#include "audit/verify.hpp"
+
+namespace avseal::audit {
+
+struct ExportOptions {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;              // the first that is not included
+  std::vector<std::string> earlier;  // notes of checkpoints of the log
+  std::filesystem::path directory;   // made; must be empty
+  bool is_signed = false;            // the manifest will be
+};
+
+// Writes all but `manifest`, of which it gives the text. Nothing is written that does not lead to the root of the
+// checkpoint. Reasons "export-range", "export-directory", "export-source"; those of the source and the trust.
+Result<std::string> export_range(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options,
+                                 const Progress& progress);
+
+// Holds the files of an export to its manifest, its checkpoint, and the rules of leaves, as far as a part of a log can
+// be. Findings go to the verdict; an Error says why it could not be judged.
+bool is_export(const std::filesystem::path& directory);
+Result<Verified> check_export(const std::filesystem::path& directory, const Trust& trust, Verdict& verdict,
+                              const Progress& progress);
+
+}  // namespace avseal::audit
