@@ -75,3 +75,16 @@ def unpublished(directory):
                 records = records[RECORD + entry:]
             assert hashlib.sha256(head + hashes).digest() == data[at + 24:at + BATCH]
             expected, at = expected + count, at + BATCH + length
+
+
+def vkey(site):
+    """The verifier key of the site's log."""
+    origin = (site.ledger / "checkpoint").read_text().split("\n")[0]
+    return site.avseal("ledger", "vkey", "--cert", site.pki.pem("ledger"), "--origin", origin).stdout.strip()
+
+
+def verify(site):
+    """What `avseal ledger verify` says of the site's log, which must be good."""
+    done = site.avseal("ledger", "verify", site.ledger, "--vkey", vkey(site), "--json", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
