@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from demo import call, site as demo_site
+from support import ledger
 
 
 def pytest_configure():
@@ -47,6 +48,7 @@ def site(stopped_site):
     stopped_site.start()
     yield stopped_site
     assert stopped_site.stop() == 0, (stopped_site.log / "avseald.log").read_text()[-4000:]
+    ledger.verify(stopped_site)  # whatever happened to it: every signature and key is accounted for
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def test_the_shell_lines_of_the_guide(log):
     done = subprocess.run(["sh", "-e"], input=lines, cwd=log, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "Verified OK\n", done.stderr
     altered = lines.replace("head -n 3 checkpoint > text", "head -n 3 checkpoint | tr 0-8 1-9 > text")
-    assert subprocess.run(["sh", "-e"], input=altered, cwd=log, capture_output=True).returncode != 0
+    assert subprocess.run(["sh", "-e"], input=altered, cwd=log, capture_output=True, text=True).returncode != 0
 
 
 def test_ours_over_https_and_from_a_checkpoint(played, directory):
