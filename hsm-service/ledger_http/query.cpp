@@ -140,7 +140,8 @@ std::string format_utc_ms(std::int64_t unix_ms) {
 Result<EventQuery> EventQuery::parse(const std::map<std::string, std::string>& query) {
   EventQuery out;
   for (const auto& [name, value] : query) {
-    const auto* member = std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == name; });
+    const auto* member = std::find_if(members.begin(), members.end(),
+                                      [wanted = std::string_view(name)](const auto& m) { return m.first == wanted; });
     if (member == members.end()) {
       return errors::query(name,
                            "expected one of actor, event, format, from, key, limit, log, outcome, reason, subject, "
