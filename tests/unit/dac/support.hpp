@@ -156,6 +156,8 @@ class SoftKeyring final : public keyring::Keyring {
   boost::asio::awaitable<void> adopt(std::shared_ptr<keyring::Prepared>) override { co_return; }
   Result<void> set_drained(std::string_view, bool) override { return {}; }
   std::vector<keyring::TokenStatus> tokens() const override { return {}; }
+  bool has_late_uses() const override { return false; }
+  void tell_late_uses(ledger::Slot&) override {}
   void close() override {}
 
   std::optional<Error> failure;

@@ -66,6 +66,8 @@ class FakeKeyring final : public keyring::Keyring {
   boost::asio::awaitable<void> adopt(std::shared_ptr<keyring::Prepared>) override { co_return; }
   Result<void> set_drained(std::string_view, bool) override { return {}; }
   std::vector<keyring::TokenStatus> tokens() const override { return {}; }
+  bool has_late_uses() const override { return false; }
+  void tell_late_uses(ledger::Slot&) override {}
   void close() override {}
 
   std::optional<Error> failure;  // instead of a signature
