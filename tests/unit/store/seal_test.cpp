@@ -9,6 +9,9 @@ class SealTest : public Fixture {
  protected:
   void SetUp() override {
     store = open();
+    ASSERT_TRUE(run(store->subject_keys().key_for("sip:alice@a.example")));
+    store->close();  // which forgets the keys that it used lately
+    store = open();
     ASSERT_TRUE(run(store->subscriptions().put({alice, {{"urn:uuid:1", {"xr-meeting"}}}, 0})));
     ASSERT_TRUE(run(store->avatars().stage(content("file-1"))));
     ASSERT_TRUE(run(store->avatars().publish(avatar(1, "file-1"), 0)));
@@ -17,9 +20,6 @@ class SealTest : public Fixture {
     ASSERT_TRUE(run(store->ue_certificates().add({"x5t-1", alice, "0a1b", 2'000'000'000})));
     ASSERT_TRUE(run(store->enrolment_codes().add({"hash-1", alice, 1000})));
     ASSERT_TRUE(run(store->operator_states().put({"key", "avatar-id", "retired"})));
-    ASSERT_TRUE(run(store->subject_keys().key_for("sip:alice@a.example")));
-    store->close();  // which forgets the keys that it used lately
-    store = open();
   }
 
   [[nodiscard]] bool subscription_found(const tokens::Impu& who) {
