@@ -116,8 +116,8 @@ void History::act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) 
 
 void History::start(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
   run_begins(details, leaf);
-  // What the run before remembered of checkpoints; it may have ended between telling it and forgetting it.
-  checkpoint_uses(details, stopped_ ? Told::once : Told::maybe_twice, leaf, time);
+  // What is remembered of earlier runs, as long as no checkpoint was signed since: they may have told it themselves.
+  checkpoint_uses(details, Told::maybe_twice, leaf, time);
 }
 
 void History::run_begins(const boost::json::object& details, std::uint64_t leaf) {

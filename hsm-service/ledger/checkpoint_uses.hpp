@@ -10,7 +10,7 @@ namespace avseal::ledger {
 // Which sequences of the ledger keys went into checkpoints. A checkpoint has no leaf, for the tree would grow by its
 // own signing; so these are told now and then by a leaf "ledger.checkpoints", or by "ledger.start" and "ledger.stop":
 //   details.uses = [{"key":"ledger","kid":"..","sequences":[[first,last],..],"worker":".."},..]
-// After a crash some are told twice.
+// A start may tell again what was told before it.
 class CheckpointUses {
  public:
   static Result<CheckpointUses> parse(std::string_view text);
