@@ -104,6 +104,13 @@ milliseconds Guard::step() const {
   return in_ms(offset() - reference_.load());
 }
 
+std::chrono::system_clock::time_point Guard::unstepped() const {
+  const auto now = read_();
+  const auto distance = now.realtime - now.boottime - reference_.load();
+  const auto time = is_step(distance) ? now.realtime - distance : now.realtime;
+  return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(time));
+}
+
 void Guard::accept() {
   accepted_ = true;
   reference_ = offset();

@@ -39,6 +39,8 @@ class Guard {
   // Cheap, from any thread. "clock-stepped", "clock-unsynchronised" (unavailable).
   [[nodiscard]] Result<void> check() const;
   [[nodiscard]] std::chrono::milliseconds step() const;  // how far the time of day is from the trusted one
+  // The time of day as if it had not been stepped, for what goes on while nobody may rely on it: a log's order.
+  [[nodiscard]] std::chrono::system_clock::time_point unstepped() const;
   [[nodiscard]] Source source() const { return source_; }
 
   // An operator's word that the present time is right; from any thread.

@@ -233,7 +233,8 @@ Result<void> open_ledger(Shared& shared, std::vector<keyring::SigningKey> keys) 
   for (auto& key : keys) {
     if (key.kind == keyring::KeyKind::ledger) config.keys.push_back(std::move(key.public_key));
   }
-  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(std::move(config), shared.clock, *shared.metrics));
+  auto clock = [&guard = *shared.clock_guard] { return guard.unstepped(); };
+  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(std::move(config), std::move(clock), *shared.metrics));
   return {};
 }
 
@@ -270,9 +271,8 @@ Result<void> run(Config config) {
     AVSEAL_CHECK(prepare_attestation(*shared.config.enrollment, *shared.enrollment));
   }
   AVSEAL_TRY(shared.store_file, store::StoreFile::open(shared.config.store_file, shared.clock, *shared.metrics));
-  AVSEAL_CHECK(open_ledger(shared, std::move(keys)));
-
   shared.clock_guard = std::make_unique<clock::Guard>(shared.config.clock.source);
+  AVSEAL_CHECK(open_ledger(shared, std::move(keys)));
 
   Control control;
   shared.background = control.context().get_executor();

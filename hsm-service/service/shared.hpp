@@ -30,12 +30,12 @@ struct Shared {
   std::shared_ptr<const keyring::Keys> keys;
   std::shared_ptr<prometheus::Registry> metrics;
   std::shared_ptr<store::StoreFile> store_file;  // outlives the ledger, whose head is in it
+  std::unique_ptr<clock::Guard> clock_guard;
   std::shared_ptr<ledger::Ledger> ledger;
   std::optional<signing::Shared> signing;                       // with the signing role
   std::unique_ptr<enrollment::Shared> enrollment;               // with the enrollment role
   prometheus::Family<prometheus::Counter>* refusals = nullptr;  // avseal_refusals_total{event, reason}
   Clock clock = system_clock_now;
-  std::unique_ptr<clock::Guard> clock_guard;
   std::atomic<bool> draining{false};
   boost::asio::any_io_executor background;  // for leaves that nobody waits for: lives until the ledger is closed
   std::vector<Node*> nodes;                 // all io threads, once they have their roles

@@ -52,6 +52,20 @@ TEST_F(GuardTest, StepOfMoreThanTwoSecondsStopsEitherWay) {
   }
 }
 
+TEST_F(GuardTest, TellsTheTimeWithoutAStep) {
+  const auto time = [](const Guard& guard) { return guard.unstepped().time_since_epoch(); };
+  auto guard = make(Source::trusted);
+  step(1500ms);
+  EXPECT_EQ(time(guard), now.realtime) << "one that is forgiven";
+  step(1h);
+  pass(5s);
+  EXPECT_EQ(time(guard), 1'800'000'005s);
+  step(-2h);
+  EXPECT_EQ(time(guard), 1'800'000'005s);
+  guard.accept();
+  EXPECT_EQ(time(guard), now.realtime);
+}
+
 TEST_F(GuardTest, SmallStepsAddUp) {
   auto guard = make(Source::trusted);
   step(1999ms);
