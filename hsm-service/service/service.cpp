@@ -169,23 +169,23 @@ std::function<void(const clock::Guard::Change&)> tell_clock(Shared& shared) {
   };
 }
 
-Result<void> serve(Shared& shared, Control& control) {
-  auto clock_monitor =
-      std::make_unique<clock::Monitor>(shared.config.clock, *shared.clock_guard, tell_clock(shared), *shared.metrics);
-  AVSEAL_TRY(auto workers, start_workers(shared, control));
-  auto keyring_config = shared.config.keyring;
-  workers->add_sockets(keyring_config.tokens);
-  Reloader reloader(shared, control, std::move(workers));
-  AVSEAL_TRY(const auto store, open_store(shared, keyring_config));
-  shared.ledger->use_subject_keys(store->subject_keys());
-  AVSEAL_CHECK(take_key_states(shared, control, store->key_states(), keyring_config.keys));
+// Everything that needs the io threads; the caller owns what they use.
+struct Serving {
+  Shared& shared;
+  Control& control;
+  Reloader& reloader;
+  KeyChanges& key_changes;
+  store::Store& store;
+  std::unique_ptr<clock::Monitor>& clock_monitor;
+};
 
-  KeyChanges key_changes(shared, control, reloader, store->key_states());
-  std::vector<std::unique_ptr<Node>> nodes;
+Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& with,
+                      const keyring::KeyringConfig& keyring_config) {
+  auto& [shared, control, reloader, key_changes, store, clock_monitor] = with;
   for (unsigned i = 0; i < shared.config.threads; ++i) {
     auto node = std::make_unique<Node>(shared);
     AVSEAL_CHECK(node->open_keyring(keyring_config));
-    AVSEAL_CHECK(node->add_roles(*store, key_changes));
+    AVSEAL_CHECK(node->add_roles(store, key_changes));
     shared.nodes.push_back(node.get());
     nodes.push_back(std::move(node));
   }
@@ -196,17 +196,17 @@ Result<void> serve(Shared& shared, Control& control) {
                       *shared.metrics);
   }
   AVSEAL_CHECK(
-      boost::asio::co_spawn(control.context(), drain_again(shared, store->operator_states()), boost::asio::use_future)
+      boost::asio::co_spawn(control.context(), drain_again(shared, store.operator_states()), boost::asio::use_future)
           .get());
   if (shared.config.dac) {
-    AVSEAL_CHECK(clear_avatars(*shared.config.dac, store->avatars(), *nodes.front()));
+    AVSEAL_CHECK(clear_avatars(*shared.config.dac, store.avatars(), *nodes.front()));
   }
   if (shared.enrollment) {
-    AVSEAL_CHECK(start_enrollment(shared, *store, control, *nodes.front()));
+    AVSEAL_CHECK(start_enrollment(shared, store, control, *nodes.front()));
   }
   AVSEAL_TRY(auto server, listen(shared, nodes));
   spdlog::info("event=ready address={} port={} threads={}", shared.config.server.address, server->port(), nodes.size());
-  reloader.start(store->key_states(), store->document_versions());
+  reloader.start(store.key_states(), store.document_versions());
   sd_notify(0, "READY=1");
 
   control.wait_for_signal();
@@ -222,19 +222,8 @@ Result<void> serve(Shared& shared, Control& control) {
   shared.ledger->close();  // resumes what waits for it and has its last checkpoint signed: the io threads must run
   for (auto& node : nodes) node->stop();
   server.reset();
-  store->close();  // resumes what waits for it, so before the waiters' contexts end
+  store.close();  // resumes what waits for it, so before the waiters' contexts end
   spdlog::info("event=stopped");
-  return {};
-}
-
-Result<void> open_ledger(Shared& shared, std::vector<keyring::SigningKey> keys) {
-  auto config = shared.config.ledger;
-  config.heads = &shared.store_file->ledger_heads();
-  for (auto& key : keys) {
-    if (key.kind == keyring::KeyKind::ledger) config.keys.push_back(std::move(key.public_key));
-  }
-  auto clock = [&guard = *shared.clock_guard] { return guard.unstepped(); };
-  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(std::move(config), std::move(clock), *shared.metrics));
   return {};
 }
 
@@ -246,6 +235,40 @@ void log_start_refused(Shared& shared, const Error& error) {
       log_leaf(*shared.ledger, "start.refused", std::move(details), ledger::Outcome::refused, error.reason),
       boost::asio::use_future)
       .get();
+}
+
+Result<void> serve(Shared& shared, Control& control) {
+  auto clock_monitor =
+      std::make_unique<clock::Monitor>(shared.config.clock, *shared.clock_guard, tell_clock(shared), *shared.metrics);
+  AVSEAL_TRY(auto workers, start_workers(shared, control));
+  auto keyring_config = shared.config.keyring;
+  workers->add_sockets(keyring_config.tokens);
+  Reloader reloader(shared, control, std::move(workers));
+  AVSEAL_TRY(const auto store, open_store(shared, keyring_config));
+  shared.ledger->use_subject_keys(store->subject_keys());
+  AVSEAL_CHECK(take_key_states(shared, control, store->key_states(), keyring_config.keys));
+
+  KeyChanges key_changes(shared, control, reloader, store->key_states());
+  std::vector<std::unique_ptr<Node>> nodes;
+  auto served = serve_on(nodes, {shared, control, reloader, key_changes, *store, clock_monitor}, keyring_config);
+  if (!served) {
+    for (auto& node : nodes) node->stop();
+    log_start_refused(shared, served.error());
+    shared.ledger->close();  // resumes what waits for it on the nodes, which are there still
+    store->close();
+  }
+  return served;
+}
+
+Result<void> open_ledger(Shared& shared, std::vector<keyring::SigningKey> keys) {
+  auto config = shared.config.ledger;
+  config.heads = &shared.store_file->ledger_heads();
+  for (auto& key : keys) {
+    if (key.kind == keyring::KeyKind::ledger) config.keys.push_back(std::move(key.public_key));
+  }
+  auto clock = [&guard = *shared.clock_guard] { return guard.unstepped(); };
+  AVSEAL_TRY(shared.ledger, ledger::Ledger::open(std::move(config), std::move(clock), *shared.metrics));
+  return {};
 }
 
 }  // namespace
@@ -277,7 +300,7 @@ Result<void> run(Config config) {
   Control control;
   shared.background = control.context().get_executor();
   auto served = serve(shared, control);
-  if (!served) log_start_refused(shared, served.error());
+  if (!served && shared.ledger->healthy()) log_start_refused(shared, served.error());
   shared.ledger->close();  // resumes what waits for it, so before the control thread ends
   shared.store_file->close();
   return served;
