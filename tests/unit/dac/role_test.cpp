@@ -290,7 +290,7 @@ TEST_F(DacRole, MetadataIsSignedAnewWhenHalfItsLifeIsOver) {
   const auto second = get("/metadata", token(claims())).body;
   EXPECT_NE(second, first);
   EXPECT_EQ(tokens::parse_avatar_metadata(second)->metadata.exp, node.now + 3'600);
-  node.now -= 100;  // a clock that was set back: nothing from the future
+  node.now -= 2;  // a clock that was set back as far as the ledger bears it: nothing from the future
   EXPECT_EQ(tokens::parse_avatar_metadata(get("/metadata", token(claims())).body)->metadata.iat, node.now);
   EXPECT_EQ(node.keyring->signatures, 3);
 
