@@ -20,7 +20,9 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr unsigned max_bad_signatures = 3;  // for one request
-constexpr auto shortest_retirement = 2s;    // a request may have got its key from the earlier configuration
+// Before the last of them: a worker that lost its keys needs some ten milliseconds to find them again.
+constexpr std::chrono::milliseconds recovery_pause{150};
+constexpr auto shortest_retirement = 2s;  // a request may have got its key from the earlier configuration
 constexpr auto longest_retirement = 10s;
 constexpr auto retirement_poll = 10ms;
 
@@ -207,6 +209,7 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, UseSink u
   request.input = input;
   request.deadline = deadline;
   request.priority = priority;
+  asio::steady_timer pause(co_await asio::this_coro::executor);
   for (unsigned bad = 0; bad < max_bad_signatures; ++bad) {
     pool->submit(request);
     if (!request.answer) co_await pool->wait(request);
@@ -233,6 +236,9 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, UseSink u
     worker.avoid(std::chrono::steady_clock::now());
     pool->discredit(worker, *index, "a signature that the certificate's public key does not verify");
     request.failed.add(answer->worker);
+    if (bad + 2 != max_bad_signatures) continue;
+    pause.expires_after(recovery_pause);
+    co_await pause.async_wait(asio::use_awaitable);
   }
   pooled.metrics.failed("hsm-bad-signature");
   co_return errors::bad_signature(key.name);
