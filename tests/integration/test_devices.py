@@ -10,6 +10,7 @@ from demo import call, curl, processes, site as demo_site
 from support import jose
 from support.ledger import leaves
 from support.software_ue import SoftwareUe, request
+from support.load import wait_until
 
 SITE_TOKENS = demo_site.TOKENS[:1]
 
@@ -20,6 +21,7 @@ def device(site, command, *arguments, check=True):
 
 def crl_of(site):
     """The CRL that is served, as PEM, which openssl verified."""
+    wait_until(lambda: curl.nobody(site).get("/enrollment/v1/crl").status != 503)  # a node signs its first one right after its start
     answer = curl.nobody(site).get("/enrollment/v1/crl")
     assert answer.status == 200 and answer.headers["content-type"] == "application/pkix-crl", answer.text
     path = site.directory / "served.crl.pem"
