@@ -151,7 +151,7 @@ def test_delayed_offer(alice, network, directory):
     body = sip.sdp(sip.avatar_line(), [alice.fingerprint()])
     again = [sip.send(sip.request("INVITE", cseq=2), body), sip.provisional(), sip.receive(200), sip.send(sip.request("ACK", cseq=2), retransmit=False)]
     caller = [sip.send(sip.request("INVITE", [sip.asserted()])), sip.provisional(), sip.receive(200, attributes='rrs="true"'),
-              sip.send(sip.request("ACK"), body, retransmit=False), *again, sip.send(sip.request("BYE", cseq=3)), sip.receive(200)]
+              sip.send(sip.request("ACK"), body, retransmit=False), line.settle(), *again, line.settle(), sip.send(sip.request("BYE", cseq=3)), sip.receive(200)]
     callee = [sip.receive("INVITE", attributes='rrs="true"'), sip.send(sip.answer("200 OK"), sip.sdp(sip.avatar_line(), [line.CALLEE_PRINT])), sip.receive("ACK"),
               sip.receive("INVITE"), sip.send(sip.answer("200 OK", within=True), sip.sdp(fingerprints=[line.CALLEE_PRINT])), sip.receive("ACK"),
               sip.receive("BYE"), sip.send(sip.answer("200 OK", within=True), retransmit=False)]
