@@ -42,6 +42,7 @@ class Site:
         """With `faults`, the workers' module is the one that the directory `faults` can disturb, for drills and tests."""
         self.directory = pathlib.Path(directory).resolve()
         self.bin = pathlib.Path(build).resolve() / "bin"
+        self.avseald = self.bin / "avseald"
         self.tokens = tokens
         self.module = self.workers_module = softhsm.find_module()
         self.pki = pki.Pki(self.directory / "pki")
@@ -239,7 +240,7 @@ class Site:
         for name in ("sockets", "state"):
             (self.directory / name).mkdir(mode=0o700, exist_ok=True)
         log = self.log / "avseald.log"
-        process = processes.start([self.bin / "avseald", "--config", self.directory / "avseald.toml"], log, self.environment, detached)
+        process = processes.start([self.avseald, "--config", self.directory / "avseald.toml"], log, self.environment, detached)
         self.running["avseald"] = process
         self.remember_pid("avseald")
         processes.wait_until(lambda: processes.accepts(self.port), process, log, "avseald")

@@ -1,0 +1,54 @@
+"""Signed Avatar-ids a second over mTLS HTTP/2 with the ledger, publisher included, divided by those without one. Measures, asserts nothing.
+
+    AVSEAL_BUILD=build/release PYTHONPATH=tools:tests /usr/bin/python3 tests/bench/ledger_ratio.py [--rounds 5] [--seconds 5]
+
+Both kinds of avseald use one site in turn, so that what else the machine does meets both. The load generator shares the machine's cores.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import tempfile
+
+from demo import quickstart, site as demo_site
+
+
+def rate(site, service, seconds):
+    site.avseald = service
+    site.start_service()
+    try:
+        done = site.avseal("bench", "--url", site.url, "--cacert", site.pki.pem("tls-ca"), "--cert", site.pki.pem("ims-as"), "--key", site.pki.key("ims-as"),
+                           "--signing", site.directory / "signing-request.json", "--seconds", seconds, "--json")
+        result = json.loads(done.stdout)
+        assert result["statuses"] == {"200": result["requests"]}, result
+        return result["rate"]
+    finally:
+        assert site.stop() == 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="avseal-") as directory:
+        site = demo_site.Site(pathlib.Path(directory) / "site", os.environ.get("AVSEAL_BUILD", "build/release"))
+        site.make()
+        site.start()
+        one = quickstart.Quickstart(site)
+        assert one.play() == 0
+        quickstart.write_template(site, one.ue.fingerprint())
+        assert site.stop() == 0
+        pairs = []
+        for number in range(options.rounds):
+            without = rate(site, site.bin / "bench_avseald_without_ledger", options.seconds)
+            with_it = rate(site, site.bin / "avseald", options.seconds)
+            pairs.append((with_it, without))
+            print(f"round {number + 1}: {with_it:.0f} with, {without:.0f} without: {with_it / without:.3f}")
+        print(f"median of the ratios: {statistics.median(a / b for a, b in pairs):.3f}")
+
+
+if __name__ == "__main__":
+    main()
