@@ -26,20 +26,19 @@ Error malformed(std::string detail) {
 }
 
 std::string encode(ByteView bytes, std::string_view alphabet, bool padding) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const std::uint8_t byte : bytes) {
-    bits = (bits << 8U) | byte;
-    count += 8;
-    while (count >= 6) {
-      count -= 6;
-      text.push_back(alphabet[(bits >> static_cast<unsigned>(count)) & 0x3FU]);
-    }
+  std::string text((bytes.size() + 2) / 3 * 4, '=');
+  char* out = text.data();
+  const auto digit = [alphabet](std::uint32_t bits, unsigned shift) { return alphabet[(bits >> shift) & 0x3FU]; };
+  for (; bytes.size() >= 3; bytes = bytes.subspan(3)) {
+    const std::uint32_t bits = std::uint32_t{bytes[0]} << 16U | std::uint32_t{bytes[1]} << 8U | bytes[2];
+    for (const unsigned shift : {18U, 12U, 6U, 0U}) *out++ = digit(bits, shift);
   }
-  if (count > 0) text.push_back(alphabet[(bits << static_cast<unsigned>(6 - count)) & 0x3FU]);
-  while (padding && text.size() % 4 != 0) text.push_back('=');
+  if (!bytes.empty()) {
+    const std::uint32_t bits =
+        std::uint32_t{bytes[0]} << 16U | (bytes.size() == 2 ? std::uint32_t{bytes[1]} << 8U : 0U);
+    for (unsigned shift = 18U; shift >= (bytes.size() == 2 ? 6U : 12U); shift -= 6U) *out++ = digit(bits, shift);
+  }
+  if (!padding) text.resize(static_cast<std::size_t>(out - text.data()));
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include <openssl/core_names.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 #include "tokens/base64.hpp"
@@ -21,6 +22,23 @@ void require(bool done) {
 const EVP_MD* sha256_method() {
   static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA2-256", nullptr);
   return method;
+}
+
+// Set up once a thread: fetching and allocating take longer than a short message.
+EVP_MAC_CTX* hmac_sha256_context() {
+  struct Free {
+    void operator()(EVP_MAC_CTX* context) const noexcept { EVP_MAC_CTX_free(context); }
+  };
+  static EVP_MAC* const method = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  thread_local const std::unique_ptr<EVP_MAC_CTX, Free> context = [] {
+    std::unique_ptr<EVP_MAC_CTX, Free> made(EVP_MAC_CTX_new(method));
+    char digest[] = "SHA2-256";
+    const OSSL_PARAM settings[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                   OSSL_PARAM_construct_end()};
+    require(made && EVP_MAC_CTX_set_params(made.get(), settings) == 1);
+    return made;
+  }();
+  return context.get();
 }
 
 }  // namespace
@@ -42,12 +60,12 @@ Sha256 hmac_sha256(ByteView key, ByteView bytes) {
   static constexpr unsigned char none = 0;
   Sha256 mac{};
   std::size_t size = 0;
-  // A null key or message pointer means something else to OpenSSL than an empty one.
+  // A null key pointer would mean the key of before.
   const unsigned char* key_data = key.empty() ? &none : key.data();
-  const unsigned char* data = bytes.empty() ? &none : bytes.data();
-  require(EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key_data, key.size(), data, bytes.size(), mac.data(),
-                    mac.size(), &size) != nullptr &&
-          size == mac.size());
+  auto* const context = hmac_sha256_context();
+  require(EVP_MAC_init(context, key_data, key.size(), nullptr) == 1 &&
+          EVP_MAC_update(context, bytes.data(), bytes.size()) == 1 &&
+          EVP_MAC_final(context, mac.data(), &size, mac.size()) == 1 && size == mac.size());
   return mac;
 }
 

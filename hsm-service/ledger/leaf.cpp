@@ -30,7 +30,7 @@ void append_string(std::string& out, std::string_view text) {
 
 void append_member(std::string& out, std::string_view name, std::string_view text) {
   if (text.empty()) return;
-  out += fmt::format("\"{}\":", name);
+  out.append("\"").append(name).append("\":");
   append_string(out, text);
   out += ',';
 }
@@ -41,7 +41,7 @@ void append_use(std::string& out, const KeyUse& use) {
   append_member(out, "key", use.key);
   append_member(out, "kid", use.kid);
   append_member(out, "outcome", use.outcome);
-  out += fmt::format("\"sequence\":{},", use.sequence);
+  out.append("\"sequence\":").append(fmt::format_int(use.sequence).c_str()).append(",");
   append_member(out, "worker", use.worker);
   out.back() = '}';
 }
@@ -57,7 +57,8 @@ std::string subjects_text(std::span<const SubjectTag> subjects) {
 }
 
 void append(Bytes& out, std::string_view text) {
-  out.insert(out.end(), text.begin(), text.end());
+  const auto bytes = as_bytes(text);
+  out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
 }  // namespace

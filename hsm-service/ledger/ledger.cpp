@@ -13,7 +13,20 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::size_t id_size = 16;
+// Ids of leaves: different from all that were and will be.
+class LeafIds {
+ public:
+  std::string next() {
+    Bytes id = run_;
+    const auto number = number_.fetch_add(1);
+    for (int shift = 56; shift >= 0; shift -= 8) id.push_back(static_cast<std::uint8_t>(number >> shift));
+    return tokens::base64url_encode(id);
+  }
+
+ private:
+  const Bytes run_ = tokens::random_bytes(12);
+  std::atomic<std::uint64_t> number_{0};
+};
 
 class NodeLedger final : public Ledger {
  public:
@@ -95,6 +108,7 @@ class NodeLedger final : public Ledger {
   std::unique_ptr<Publisher> publisher_;
   std::mutex stop_mutex_;
   SubjectKeys* subject_keys_ = nullptr;
+  LeafIds ids_;
   std::mutex limiter_mutex_;
   RefusalLimiter limiter_;
 };
@@ -105,7 +119,7 @@ asio::awaitable<Result<EventText>> NodeLedger::describe(const Event& event) {
   std::vector<SubjectTag> tags;
   if (!event.subjects.empty()) {
     if (subject_keys_ == nullptr) co_return errors::stopped("no subject keys: use_subject_keys() was not called");
-    id = tokens::base64url_encode(tokens::random_bytes(id_size));
+    id = ids_.next();
   }
   for (const auto& subject : event.subjects) {
     AVSEAL_CO_TRY(const auto key, co_await subject_keys_->key_for(subject.value));

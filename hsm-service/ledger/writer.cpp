@@ -15,6 +15,10 @@ using SteadyClock = std::chrono::steady_clock;
 // How often the writer looks whether a minute of refusals is over, or space was freed.
 constexpr std::chrono::milliseconds poll_interval{250};
 
+// From so many events under way on, a batch is gathered, for so long at most. Fewer do not wait for each other.
+constexpr std::size_t crowd = 64;
+constexpr std::chrono::milliseconds gathering_time{5};
+
 // A clock that is behind the last leaf by no more is taken for one that was slewed.
 constexpr std::chrono::milliseconds clock_tolerance{2000};
 
@@ -91,10 +95,10 @@ void Writer::push(Entry entry) {
     if (entry.done) entry.done(why_not());
     return;
   }
-  const bool idle = queue_.empty();
   queue_.push_back(std::move(entry));
+  const bool wake = queue_.size() == 1 || queue_.size() >= places_.load();
   lock.unlock();
-  if (idle) wake_.notify_one();
+  if (wake) wake_.notify_one();
 }
 
 void Writer::count_refusal(std::string_view client, std::string_view reason) {
@@ -215,12 +219,20 @@ bool Writer::next_entries(std::vector<Entry>& entries) {
     wake_.wait_for(lock, poll_interval, ready);
     wake_.wait(lock, [this] { return !paused_; });
   }
+  gather(lock);
   waiting_ = false;
   entries.swap(queue_);
   add_summaries(entries, stopping_);
   const bool over = stopping_ && entries.empty() && !last_leaf_;
   if (stopping_ && last_leaf_) entries.push_back(Entry{std::nullopt, *std::exchange(last_leaf_, std::nullopt), {}});
   return !over;
+}
+
+// A batch costs about the same whatever its size: in a crowd it waits for those who are under way.
+void Writer::gather(std::unique_lock<std::mutex>& lock) {
+  if (places_.load() < crowd) return;
+  wake_.wait_for(lock, gathering_time, [this] { return stopping_ || queue_.size() >= places_.load(); });
+  wake_.wait(lock, [this] { return !paused_; });
 }
 
 void Writer::add_summaries(std::vector<Entry>& entries, bool all) {

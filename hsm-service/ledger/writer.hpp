@@ -69,6 +69,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void run();
   void push(Entry entry);
   bool next_entries(std::vector<Entry>& entries);  // false: closed and nothing left
+  void gather(std::unique_lock<std::mutex>& lock);
   void add_summaries(std::vector<Entry>& entries, bool all);
   std::size_t write_batch(std::span<Entry> entries);  // how many of them it took
   void begin(std::span<Entry> batch);

@@ -158,11 +158,28 @@ TEST_F(LedgerTest, CloseCommitsWhatWaitsAndRefusesLaterEvents) {
   EXPECT_EQ(leaves().size(), 2U);
 }
 
+TEST_F(LedgerTest, ACrowdDoesNotWaitForOneThatTakesLong) {
+  auto ledger = open();
+  std::vector<Slot> slots;
+  for (int i = 0; i < 100; ++i) slots.push_back(run(ledger->open_slot(event())).value());
+  asio::io_context context;
+  int done = 0;
+  const auto commit = [&](Slot& slot) -> asio::awaitable<void> {
+    const auto place = co_await slot.commit(Outcome::released);
+    EXPECT_TRUE(place);
+    ++done;
+  };
+  for (std::size_t i = 1; i < slots.size(); ++i) asio::co_spawn(context, commit(slots[i]), asio::detached);
+  context.run();
+  EXPECT_EQ(done, 99);
+  EXPECT_EQ(ledger->size(), 100U);
+}
+
 // Several io threads, each with many callers at once.
 TEST_F(LedgerTest, KeepsOrderAndEveryLeafOfManyCallers) {
   constexpr int threads = 3;
-  constexpr int callers = 16;
-  constexpr int each = 40;
+  constexpr int callers = 40;  // with the others a crowd, whose batches are gathered
+  constexpr int each = 20;
   auto with = config();
   with.segment_bytes = 20'000;
   auto ledger = open(with);
