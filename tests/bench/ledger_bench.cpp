@@ -2,8 +2,8 @@
 //
 //   bench_ledger DIRECTORY ORIGIN STORE PUBLIC_KEY LEAVES
 //
-// DIRECTORY and STORE (a store's SQLite file) are made or go on; PUBLIC_KEY gets the key as PEM, for [[keys]] of an
-// avseald that is to start with them. By hand only: ten million leaves take minutes and 12 GiB.
+// DIRECTORY and STORE (a store's SQLite file) are made or go on; PUBLIC_KEY gets the key as PEM, to be certified for an
+// entry in [[keys]] of an avseald that is to start with them. By hand only: ten million leaves take 4 GiB.
 #include <cstdio>
 #include <fstream>
 
