@@ -9,8 +9,7 @@ namespace avseal::ledger_http {
 // also "subject":"unknown".
 http::Response as_json(const Log& log, const Page& page, bool subject_unknown);
 
-// RFC 4180 with a header line: index, time, event, outcome, reason, client, actor, request, keys, details. Texts that a
-// spreadsheet would take for a formula begin with an apostrophe. Error "leaf-malformed".
+// The rows of audit/csv.hpp below their header line. Error "leaf-malformed".
 Result<http::Response> as_csv(const Page& page);
 
 }  // namespace avseal::ledger_http

@@ -126,17 +126,6 @@ std::optional<std::int64_t> parse_utc_ms(std::string_view text) {
   return duration_cast<milliseconds>(since).count() + value[6];
 }
 
-std::string format_utc_ms(std::int64_t unix_ms) {
-  using namespace std::chrono;
-  const milliseconds since(unix_ms);
-  const auto days_since = floor<days>(since);
-  const year_month_day date{sys_days(days_since)};
-  const auto of_day = since - days_since;
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), of_day / hours(1),
-                     of_day / minutes(1) % 60, of_day / seconds(1) % 60, of_day % seconds(1) / milliseconds(1));
-}
-
 Result<EventQuery> EventQuery::parse(const std::map<std::string, std::string>& query) {
   EventQuery out;
   for (const auto& [name, value] : query) {

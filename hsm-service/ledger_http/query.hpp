@@ -38,6 +38,5 @@ struct EventQuery {
 
 // "2026-11-25T23:00:00Z", or with three digits of a second's fraction; of 1970 to 9999.
 std::optional<std::int64_t> parse_utc_ms(std::string_view text);
-std::string format_utc_ms(std::int64_t unix_ms);  // with the fraction
 
 }  // namespace avseal::ledger_http

@@ -3,18 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "audit/csv.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::ledger_http {
 namespace {
 
-TEST(UtcTime, IsReadAndWritten) {
+TEST(UtcTime, IsReadAsItIsWritten) {
   EXPECT_EQ(parse_utc_ms("1970-01-01T00:00:00Z"), 0);
   EXPECT_EQ(parse_utc_ms("2026-11-25T23:00:00Z"), 1'795'647'600'000);
   EXPECT_EQ(parse_utc_ms("2024-02-29T23:59:59.999Z"), 1'709'251'199'999);
-  EXPECT_EQ(format_utc_ms(1'709'251'199'999), "2024-02-29T23:59:59.999Z");
-  EXPECT_EQ(format_utc_ms(0), "1970-01-01T00:00:00.000Z");
-  EXPECT_EQ(format_utc_ms(*parse_utc_ms("9999-12-31T23:59:59Z")), "9999-12-31T23:59:59.000Z");
+  EXPECT_EQ(audit::utc_text(1'709'251'199'999), "2024-02-29T23:59:59.999Z");
+  EXPECT_EQ(audit::utc_text(0), "1970-01-01T00:00:00.000Z");
+  EXPECT_EQ(audit::utc_text(*parse_utc_ms("9999-12-31T23:59:59Z")), "9999-12-31T23:59:59.000Z");
 }
 
 TEST(UtcTime, IsStrict) {
