@@ -11,7 +11,8 @@ namespace avseal::tlog {
 
 namespace {
 
-constexpr unsigned max_level = 7;
+constexpr unsigned max_level = 63;      // that has a path
+constexpr unsigned max_used_level = 7;  // of a log with at most 2^63 leaves
 constexpr std::uint64_t max_index = std::uint64_t{1} << 55U;
 
 Error malformed(std::string detail) {
@@ -20,7 +21,7 @@ Error malformed(std::string detail) {
 
 // The hashes that `level` has in a log of `size` leaves.
 std::uint64_t hashes_in(unsigned level, std::uint64_t size) {
-  return level > max_level ? 0 : size >> (tile_height * level);
+  return level > max_used_level ? 0 : size >> (tile_height * level);
 }
 
 std::optional<unsigned> small_number(std::string_view text, unsigned max) {

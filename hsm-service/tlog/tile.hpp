@@ -15,7 +15,7 @@ inline constexpr std::size_t hash_size = 32;
 inline constexpr std::size_t max_entry_size = 65535;
 inline constexpr std::size_t max_bundle_size = tile_width * (2 + max_entry_size);
 
-// One file of a log: a tile of level 0 to 7 (a log of at most 2^63 leaves has no more), or a bundle of entries.
+// One file of a log: a tile of level 0 to 63 (a log of at most 2^63 leaves has those up to 7), or a bundle of entries.
 struct TileName {
   std::optional<unsigned> level;  // none: a bundle
   std::uint64_t index = 0;

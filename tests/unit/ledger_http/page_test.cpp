@@ -52,6 +52,9 @@ TEST(Log, CoversWhatItsCheckpointCovers) {
   EXPECT_TRUE(covers(70000, "tile/entries/273.p/112"));
   EXPECT_FALSE(covers(70000, "tile/entries/273"));
   EXPECT_TRUE(covers(70000, "tile/2/000.p/1"));
+  EXPECT_FALSE(covers(70000, "tile/3/000"));
+  EXPECT_FALSE(covers(70000, "tile/8/000.p/1"));
+  EXPECT_FALSE(covers(70000, "tile/63/000"));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ TEST(Tile, PathsAreThoseOfTheSpecification) {
 }
 
 TEST(Tile, APathIsReadBackAndNoOtherSpellingIs) {
-  for (const TileName& name : {TileName{0, 0, 1}, TileName{7, 999, 255}, TileName{3, 1000, 256},
+  for (const TileName& name : {TileName{0, 0, 1}, TileName{7, 999, 255}, TileName{63, 0, 256}, TileName{3, 1000, 256},
                                TileName{std::nullopt, 123456789, 17}, TileName{0, std::uint64_t{1} << 55U, 256}}) {
     const auto read = parse_tile_path(path_of(name));
     ASSERT_TRUE(read) << path_of(name);
@@ -29,7 +29,7 @@ TEST(Tile, APathIsReadBackAndNoOtherSpellingIs) {
                                        "tile/0/1",
                                        "tile/0/0001",
                                        "tile/00/000",
-                                       "tile/8/000",
+                                       "tile/64/000",
                                        "tile/0/x000/001",
                                        "tile/0/001/000",
                                        "tile/0/x001/x000",
@@ -61,7 +61,8 @@ TEST(Tile, CountsOfFullAndPartialTiles) {
   for (const Row& row :
        {Row{0, 0, 0, 0}, Row{1, 0, 0, 1}, Row{255, 0, 0, 255}, Row{256, 0, 1, 0}, Row{256, 1, 0, 1}, Row{257, 0, 1, 1},
         Row{257, 1, 0, 1}, Row{65535, 0, 255, 255}, Row{65535, 1, 0, 255}, Row{65536, 0, 256, 0}, Row{65536, 1, 1, 0},
-        Row{65536, 2, 0, 1}, Row{70000, 0, 273, 112}, Row{70000, 1, 1, 17}, Row{70000, 2, 0, 1}, Row{70000, 3, 0, 0}}) {
+        Row{65536, 2, 0, 1}, Row{70000, 0, 273, 112}, Row{70000, 1, 1, 17}, Row{70000, 2, 0, 1}, Row{70000, 3, 0, 0},
+        Row{70000, 8, 0, 0}, Row{70000, 63, 0, 0}}) {
     EXPECT_EQ(full_tiles(row.level, row.size), row.full) << row.size;
     EXPECT_EQ(partial_width(row.level, row.size), row.partial) << row.size;
   }
