@@ -135,9 +135,10 @@ class Export {
 };
 
 Result<void> Export::open() {
-  AVSEAL_TRY(const auto note, source_.read("checkpoint"));
-  AVSEAL_TRY(note_, tlog::Note::parse(as_text(note)));
-  AVSEAL_TRY(checkpoint_, Trust::of_policy(policy_).check(note_));
+  const auto trust = Trust::of_policy(policy_);
+  AVSEAL_TRY(const auto note, trust.read(source_, options_.patience));
+  AVSEAL_TRY(note_, tlog::Note::parse(note));
+  AVSEAL_TRY(checkpoint_, trust.check(note_));
   if (options_.from >= options_.to || options_.to > checkpoint_.size) {
     return errors::make(Category::invalid, "export-range",
                         fmt::format("expected a range of the {} leaves of {}, found {} to {}", checkpoint_.size,

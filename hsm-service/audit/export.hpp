@@ -17,10 +17,11 @@ namespace avseal::audit {
 
 struct ExportOptions {
   std::uint64_t from = 0;
-  std::uint64_t to = 0;              // the first that is not included
-  std::vector<std::string> earlier;  // notes of checkpoints of the log
-  std::filesystem::path directory;   // made; must be empty
-  bool is_signed = false;            // the manifest will be
+  std::uint64_t to = 0;                   // the first that is not included
+  std::vector<std::string> earlier;       // notes of checkpoints of the log
+  std::filesystem::path directory;        // made; must be empty
+  bool is_signed = false;                 // the manifest will be
+  std::chrono::milliseconds patience{0};  // with the witnesses of a log that grows: see Trust::read()
 };
 
 // Writes all but `manifest`, of which it gives the text. Nothing is written that does not lead to the root of the

@@ -1,51 +1,21 @@
 #include "audit/trust.hpp"
 
-#include "tokens/base64.hpp"
+#include <thread>
+
+#include "tlog/period.hpp"
 
 namespace avseal::audit {
 
 namespace {
 
-std::string_view parent_of(std::string_view origin) {
-  return origin.substr(0, origin.rfind('/'));
-}
-
-bool is_period(std::string_view origin) {
-  const auto slash = origin.rfind('/');
-  return slash != std::string_view::npos && origin.size() - slash == 5 &&
-         origin.find_first_not_of("0123456789", slash + 1) == std::string_view::npos;
-}
-
-// The key itself, behind name, id and type.
-Bytes material_of(const tlog::VerifierKey& key) {
-  const auto text = key.text();
-  const auto typed = tokens::base64_decode(std::string_view(text).substr(text.find('+', text.find('+') + 1) + 1));
-  return typed ? Bytes(typed->begin() + 1, typed->end()) : Bytes();
-}
-
-// The key under another name; empty where it is of no such kind.
-std::optional<tlog::VerifierKey> renamed(const tlog::VerifierKey& key, const std::string& name) {
-  if (key.type() == tlog::KeyType::ed25519) {
-    auto made = tlog::VerifierKey::of_ed25519(name, key.type(), material_of(key));
-    return made ? std::optional(*made) : std::nullopt;
-  }
-  const auto public_key = public_key_of(key);
-  if (!public_key) return std::nullopt;
-  auto made = tlog::VerifierKey::of(name, *public_key);
-  return made ? std::optional(*made) : std::nullopt;
-}
+constexpr std::chrono::milliseconds pause{100};  // before a checkpoint is read again
 
 // The policy with the keys of the periods of one log for the one that is asked for.
 tlog::Policy for_origin(const tlog::Policy& policy, const std::string& origin) {
   tlog::Policy out = policy;
   out.logs.clear();
   for (const auto& log : policy.logs) {
-    const auto& name = log.key.name();
-    if (name == origin) {
-      out.logs.push_back(log);
-    } else if (is_period(origin) && is_period(name) && parent_of(origin) == parent_of(name)) {
-      if (auto key = renamed(log.key, origin)) out.logs.push_back({std::move(*key), log.url});
-    }
+    if (auto key = tlog::key_for(log.key, origin)) out.logs.push_back({std::move(*key), log.url});
   }
   return out;
 }
@@ -80,13 +50,30 @@ std::vector<tlog::VerifierKey> Trust::keys_of(const std::string& origin) const {
 }
 
 Result<tokens::PublicKey> public_key_of(const tlog::VerifierKey& key) {
-  if (key.type() == tlog::KeyType::ecdsa) return tokens::PublicKey::from_spki(material_of(key));
+  if (key.type() == tlog::KeyType::ecdsa) return tokens::PublicKey::from_spki(key.material());
   return errors::make(Category::invalid, "vkey-malformed", "expected an ECDSA key, found one of another kind");
 }
 
 Result<tlog::Checkpoint> Trust::check(std::string_view note) const {
   AVSEAL_TRY(const auto parsed, tlog::Note::parse(note));
   return check(parsed);
+}
+
+Result<tlog::Checkpoint> Trust::check_closed(std::string_view note) const {
+  auto policy = policy_;
+  policy.quorum.clear();
+  return Trust(std::move(policy)).check(note);
+}
+
+Result<std::string> Trust::read(const tlog::Source& source, std::chrono::milliseconds patience) const {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    AVSEAL_TRY(const auto bytes, source.read("checkpoint"));
+    std::string note(as_text(bytes));
+    const auto checked = check(note);
+    if (checked || checked.error().reason != "quorum-missed" || std::chrono::steady_clock::now() >= end) return note;
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 }  // namespace avseal::audit

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <chrono>
+
 #include "tlog/checkpoint.hpp"
 #include "tlog/policy.hpp"
+#include "tlog/source.hpp"
 
 namespace avseal::audit {
 
@@ -16,6 +19,11 @@ class Trust {
   // "note-signature-missing", "note-signature-wrong", "quorum-missed".
   [[nodiscard]] Result<tlog::Checkpoint> check(const tlog::Note& note) const;
   [[nodiscard]] Result<tlog::Checkpoint> check(std::string_view note) const;
+  // Of an earlier period, whose last checkpoint its successor names: the witnesses of that one stand for it.
+  [[nodiscard]] Result<tlog::Checkpoint> check_closed(std::string_view note) const;
+  // The note of the checkpoint of a log, which may be growing: read again for so long as only its witnesses are
+  // missing, for they sign a moment after the log.
+  [[nodiscard]] Result<std::string> read(const tlog::Source& source, std::chrono::milliseconds patience) const;
   [[nodiscard]] std::vector<tlog::VerifierKey> keys_of(const std::string& origin) const;
 
  private:

@@ -57,7 +57,7 @@ class Verification {
   Result<Verified> run();
 
  private:
-  bool open(Period& period);
+  bool open(Period& period, Result<tlog::Checkpoint> checkpoint);
   void find_periods();
   void read_held();
   void hold(const HeldNote& note, bool since);
@@ -77,9 +77,8 @@ class Verification {
   Verified out_;
 };
 
-// Reads the checkpoint of a period; false: it is not to be believed.
-bool Verification::open(Period& period) {
-  auto checkpoint = trust_.check(period.note);
+// With the checkpoint of the period's note; false: it is not to be believed.
+bool Verification::open(Period& period, Result<tlog::Checkpoint> checkpoint) {
   if (!checkpoint) {
     verdict_.broken(rules::checkpoint_unsigned, period.source->describe("checkpoint"), checkpoint.error().detail);
     return false;
@@ -91,9 +90,8 @@ bool Verification::open(Period& period) {
 Result<Verified> Verification::run() {
   Period current;
   current.source = &source_;
-  AVSEAL_TRY(const auto note, source_.read("checkpoint"));
-  current.note = as_text(note);
-  if (!open(current)) return out_;
+  AVSEAL_TRY(current.note, trust_.read(source_, options_.patience));
+  if (!open(current, trust_.check(current.note))) return out_;
   out_.origin = current.checkpoint.origin;
   out_.size = current.checkpoint.size;
   out_.root = current.checkpoint.root;
@@ -149,7 +147,7 @@ void Verification::find_periods() {
                            "get its files to judge them from the beginning");
     }
     period.note = as_text(*note);
-    if (!open(period)) return;
+    if (!open(period, trust_.check_closed(period.note))) return;
     const bool known = std::any_of(periods_.begin(), periods_.end(), [&](const auto& other) {
       return other.checkpoint.origin == period.checkpoint.origin;
     });

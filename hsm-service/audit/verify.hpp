@@ -21,8 +21,9 @@ struct VerifyOptions {
   std::vector<HeldNote> held;
   std::optional<HeldNote> since;  // only what came after it is read
   unsigned threads = 1;
-  Progress progress;       // of the log that is being read
-  SegmentReader segments;  // empty: not at hand
+  std::chrono::milliseconds patience{0};  // with the witnesses of a log that grows: see Trust::read()
+  Progress progress;                      // of the log that is being read
+  SegmentReader segments;                 // empty: not at hand
 };
 
 // What was looked at, for the report.

@@ -40,7 +40,7 @@ Result<void> write_manifest(const std::filesystem::path& file, const std::string
 
 Result<void> export_log(const Options& options) {
   AVSEAL_TRY(const auto node, options.input.source());
-  AVSEAL_TRY(const auto policy, options.input.trusted_policy());
+  AVSEAL_TRY(const auto policy, options.input.trust.read());
   const auto closed = options.year.empty() ? nullptr : audit::closed_log(*node, options.year);
   const tlog::Source& source = closed ? *closed : *node;
   audit::ExportOptions how;
@@ -48,6 +48,7 @@ Result<void> export_log(const Options& options) {
   how.to = options.to;
   how.directory = options.out;
   how.is_signed = !options.input.service.url.empty();
+  how.patience = cosigning_patience;
   for (const auto& file : options.checkpoints) {
     AVSEAL_TRY(auto note, read_file(file));
     how.earlier.push_back(std::move(note));

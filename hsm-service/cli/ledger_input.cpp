@@ -3,17 +3,10 @@
 #include <fmt/format.h>
 
 #include "cli/https_log.hpp"
-#include "cli/object_input.hpp"
 #include "ledger/segment_files.hpp"
 
 namespace avseal::cli {
 namespace {
-
-Result<tlog::VerifierKey> read_vkey(const std::string& file_or_text) {
-  if (!std::filesystem::exists(file_or_text)) return tlog::VerifierKey::parse(file_or_text);
-  AVSEAL_TRY(const auto text, read_file(file_or_text));
-  return tlog::VerifierKey::parse(trimmed(text));
-}
 
 bool has_segments(const std::filesystem::path& directory) {
   std::error_code failed;
@@ -32,9 +25,7 @@ void LedgerInput::add_to(CLI::App& command) {
   path->check(CLI::ExistingDirectory);
   auto* url = service.add_to(command, OperatorClient::Need::anonymous);
   path->excludes(url);
-  command.add_option("--vkey", vkeys, "the log's verifier key, or a file with it; may be repeated");
-  command.add_option("--policy", policy, "tlog-policy file: logs, witnesses and their quorum")
-      ->check(CLI::ExistingFile);
+  trust.add_to(command);
 }
 
 std::string LedgerInput::name() const {
@@ -47,26 +38,6 @@ Result<std::unique_ptr<tlog::Source>> LedgerInput::source() const {
     return errors::make(Category::invalid, "option-missing", "expected the log's DIRECTORY or --url, found neither");
   }
   return open_https_log({service.url, service.cacert, service.cert, service.key});
-}
-
-Result<audit::Trust> LedgerInput::trust() const {
-  AVSEAL_TRY(auto trusted, trusted_policy());
-  return audit::Trust::of_policy(std::move(trusted));
-}
-
-Result<tlog::Policy> LedgerInput::trusted_policy() const {
-  tlog::Policy trusted;
-  if (!policy.empty()) {
-    AVSEAL_TRY(const auto text, read_file(policy));
-    AVSEAL_TRY(trusted, tlog::Policy::parse(text));
-  }
-  for (const auto& vkey : vkeys) {
-    AVSEAL_TRY(auto key, read_vkey(vkey));
-    trusted.logs.push_back({std::move(key), {}});
-  }
-  if (!trusted.logs.empty()) return trusted;
-  return errors::make(Category::invalid, "option-missing",
-                      "expected --vkey or --policy: whom to believe that the log is the operator's");
 }
 
 audit::SegmentReader LedgerInput::segments() const {

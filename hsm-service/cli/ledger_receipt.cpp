@@ -1,14 +1,15 @@
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <memory>
 
 #include <fmt/format.h>
 
+#include "audit/trust.hpp"
 #include "cli/device_output.hpp"
 #include "cli/hsm_options.hpp"
 #include "cli/ledger_commands.hpp"
 #include "cli/operator_client.hpp"
+#include "cli/trust_input.hpp"
 #include "tlog/proof.hpp"
 
 namespace avseal::cli {
@@ -18,7 +19,7 @@ struct Options {
   OperatorClient service;
   std::uint64_t index = 0;
   std::string log;
-  std::string vkey;
+  TrustInput trust;
   std::string out;
 };
 
@@ -26,17 +27,15 @@ Error unusable(std::string detail) {
   return errors::make(Category::invalid, "receipt-unusable", std::move(detail));
 }
 
-// That the leaf which the receipt brings along is the one at the index, in a log that the key signed.
+// That the leaf which the receipt brings along is the one at the index, and with somebody to believe that it is in
+// their log.
 Result<void> check(const Options& options, const tlog::Proof& proof) {
   if (proof.index != options.index) return unusable(fmt::format("the receipt is of leaf {}", proof.index));
   if (!proof.extra) return unusable("the receipt does not bring its leaf along");
-  if (options.vkey.empty()) return {};
-  std::ifstream in(options.vkey, std::ios::binary);
-  std::string line;
-  if (!std::getline(in, line)) return unusable(options.vkey + " cannot be read");
-  AVSEAL_TRY(auto key, tlog::VerifierKey::parse(line));
-  const std::vector keys{std::move(key)};
-  AVSEAL_TRY(const auto head, proof.verify(tlog::leaf_hash(*proof.extra), keys));
+  if (!options.trust.given()) return {};
+  AVSEAL_TRY(auto policy, options.trust.read());
+  AVSEAL_TRY(const auto head, audit::Trust::of_policy(std::move(policy)).check(proof.checkpoint));
+  AVSEAL_CHECK(proof.verify(tlog::leaf_hash(*proof.extra), head));
   fmt::print(stderr, "leaf {} of {} is in its log of {} leaves: {}\n", proof.index, head.origin, head.size,
              as_text(*proof.extra));
   return {};
@@ -65,8 +64,7 @@ void add_ledger_receipt(CLI::App& ledger, int& exit_code) {
   options->service.add_to(*command, OperatorClient::Need::anonymous)->required();
   command->add_option("--index", options->index, "of the event: Avseal-Ledger-Index of the answer")->required();
   command->add_option("--log", options->log, "year of a closed log: the end of Avseal-Ledger-Origin");
-  command->add_option("--vkey", options->vkey, "file with the log's verifier key: checks the receipt too")
-      ->check(CLI::ExistingFile);
+  options->trust.add_to(*command);
   command->add_option("--out", options->out, "file to write; without it, the receipt is printed");
   command->callback([options, &exit_code] {
     const auto done = fetch_receipt(*options);

@@ -46,6 +46,7 @@ Result<audit::VerifyOptions> options_of(const Options& options) {
   }
   out.threads =
       options.threads != 0 ? options.threads : std::clamp(std::thread::hardware_concurrency(), 1U, max_threads);
+  out.patience = cosigning_patience;
   out.segments = options.input.segments();
   return out;
 }
@@ -107,7 +108,8 @@ Result<void> save_checkpoint(const std::string& file, const std::string& note) {
 
 Result<int> verify_log(const Options& options) {
   AVSEAL_TRY(const auto source, options.input.source());
-  AVSEAL_TRY(const auto trust, options.input.trust());
+  AVSEAL_TRY(auto policy, options.input.trust.read());
+  const auto trust = audit::Trust::of_policy(std::move(policy));
   AVSEAL_TRY(auto how, options_of(options));
   audit::Verdict verdict;
   const auto verified = [&] {

@@ -121,7 +121,8 @@ void add_witness(CLI::App& app, int& exit_code) {
       ->required()
       ->check(CLI::ExistingDirectory);
   run_command
-      ->add_option("--logs", options->logs, "the logs it cosigns: lines of a tlog-policy, log <vkey>, and quorum none")
+      ->add_option("--logs", options->logs,
+                   "the logs it cosigns, in all their years: lines of a tlog-policy, log <vkey>, and quorum none")
       ->required()
       ->check(CLI::ExistingFile);
   run_command->add_option("--address", options->server.address, "address to listen on")->capture_default_str();

@@ -1,7 +1,5 @@
 #include "tlog/proof.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "tlog/errors.hpp"
@@ -55,18 +53,6 @@ Result<Proof> Proof::parse(std::string_view text) {
   }
   AVSEAL_TRY(proof.checkpoint, Note::parse(text.substr(blank + 2)));
   return proof;
-}
-
-Result<Checkpoint> Proof::verify(const Hash& leaf, std::span<const VerifierKey> keys) const {
-  AVSEAL_TRY(const auto signed_by, signers(checkpoint, keys));
-  AVSEAL_TRY(Checkpoint head, Checkpoint::parse(checkpoint.text));
-  const auto names_it = [&](std::size_t i) { return keys[i].name() == head.origin; };
-  if (std::none_of(signed_by.begin(), signed_by.end(), names_it)) {
-    return errors::wrong("note-signature-missing",
-                         fmt::format("expected a signature of a key of the log {}", head.origin));
-  }
-  AVSEAL_CHECK(verify_inclusion(index, head.size, leaf, head.root, hashes));
-  return head;
 }
 
 }  // namespace avseal::tlog

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <span>
 
 #include "tlog/checkpoint.hpp"
 #include "tlog/note.hpp"
@@ -18,8 +17,11 @@ struct Proof {
   [[nodiscard]] std::string to_string() const;
   static Result<Proof> parse(std::string_view text);  // reason "proof-malformed"
 
-  // That `leaf` is entry `index` of a log whose checkpoint one of `keys` signed; gives the checkpoint.
-  [[nodiscard]] Result<Checkpoint> verify(const Hash& leaf, std::span<const VerifierKey> keys) const;
+  // That `leaf` is entry `index` of the log that `head` is of: what `checkpoint` says, once its signatures were found
+  // good. Reason "inclusion-wrong".
+  [[nodiscard]] Result<void> verify(const Hash& leaf, const Checkpoint& head) const {
+    return verify_inclusion(index, head.size, leaf, head.root, hashes);
+  }
 };
 
 }  // namespace avseal::tlog

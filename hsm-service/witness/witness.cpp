@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "tlog/period.hpp"
 #include "tlog/source.hpp"
 #include "tokens/base64.hpp"
 #include "witness/errors.hpp"
@@ -21,6 +22,11 @@ constexpr std::string_view unfinished = "new-checkpoint";
 
 std::string hash_of(std::string_view origin) {
   return tokens::hex_encode(tokens::sha256(as_bytes(origin)));
+}
+
+bool is_hash(std::string_view name) {
+  return name.size() == 2 * tokens::Sha256{}.size() &&
+         name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 // A file that is wholly there under its name, or not changed at all (the caller syncs the directory).
@@ -52,7 +58,7 @@ Error as_refusal(const Error& error, Category category) {
 Result<std::unique_ptr<Witness>> Witness::open(Config config, SigningKey key, Clock clock) {
   std::unique_ptr<Witness> witness(new Witness(std::move(config), std::move(key), std::move(clock)));
   AVSEAL_CHECK(witness->lock());
-  for (const auto& log : witness->config_.logs) AVSEAL_CHECK(witness->read(log.name()));
+  AVSEAL_CHECK(witness->read_all());
   return witness;
 }
 
@@ -70,11 +76,21 @@ Result<void> Witness::lock() {
       fmt::format("{} is in use by another witness; stop it first: two would contradict each other", path));
 }
 
-Result<void> Witness::read(const std::string& origin) {
+// Also of logs that are not configured any more.
+Result<void> Witness::read_all() {
+  std::error_code failed;
+  std::filesystem::directory_iterator entries(config_.directory, failed);
+  for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) {
+    const auto name = entries->path().filename().string();
+    if (is_hash(name)) AVSEAL_CHECK(read(name));
+  }
+  if (failed) return errors::state(fmt::format("cannot list {}: {}", config_.directory.string(), failed.message()));
+  return {};
+}
+
+Result<void> Witness::read(const std::string& file) {
   const auto files = tlog::open_directory(config_.directory);
-  const auto file = hash_of(origin);
   const auto bytes = files->read(file);
-  if (!bytes && bytes.error().category == Category::not_found) return {};
   if (!bytes) return errors::state(bytes.error().detail);
   const auto damaged = [&](std::string_view why) {
     return errors::state(fmt::format("{}: {}; a witness must not forget what it cosigned: restore the file",
@@ -85,15 +101,17 @@ Result<void> Witness::read(const std::string& origin) {
   const std::vector own{key_.key()};
   if (const auto mine = tlog::signers(*note, own); !mine) return damaged(mine.error().detail);
   auto head = tlog::Checkpoint::parse(note->text);
-  if (!head || head->origin != origin) return damaged("expected a checkpoint of " + origin);
+  if (!head || hash_of(head->origin) != file) return damaged("it is not of the log that its name is the hash of");
+  const auto origin = head->origin;
   cosigned_.insert_or_assign(origin, Cosigned{std::move(*head), note->to_string()});
   return {};
 }
 
-std::vector<tlog::VerifierKey> Witness::keys_of(std::string_view origin) const {
+std::vector<tlog::VerifierKey> Witness::keys_of(const std::string& origin) const {
   std::vector<tlog::VerifierKey> keys;
-  std::copy_if(config_.logs.begin(), config_.logs.end(), std::back_inserter(keys),
-               [&](const tlog::VerifierKey& key) { return key.name() == origin; });
+  for (const auto& log : config_.logs) {
+    if (auto key = tlog::key_for(log, origin)) keys.push_back(std::move(*key));
+  }
   return keys;
 }
 

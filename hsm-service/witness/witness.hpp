@@ -11,7 +11,7 @@ namespace avseal::witness {
 
 struct Config {
   std::filesystem::path directory;      // one file per log: the newest checkpoint that was cosigned
-  std::vector<tlog::VerifierKey> logs;  // trusted keys; a log is known by their name, its origin
+  std::vector<tlog::VerifierKey> logs;  // trusted keys; a log is known by their name, its origin, or another year's
 };
 
 // A witness's memory and judgment (C2SP tlog-witness v1.0.0, add-checkpoint): it cosigns a checkpoint only if it is
@@ -51,9 +51,10 @@ class Witness {
   Witness(Config config, SigningKey key, Clock clock)
       : config_(std::move(config)), key_(std::move(key)), clock_(std::move(clock)) {}
   Result<void> lock();
-  Result<void> read(const std::string& origin);
+  Result<void> read_all();
+  Result<void> read(const std::string& file);
   Result<void> remember(const std::string& origin, Cosigned cosigned);
-  [[nodiscard]] std::vector<tlog::VerifierKey> keys_of(std::string_view origin) const;
+  [[nodiscard]] std::vector<tlog::VerifierKey> keys_of(const std::string& origin) const;
 
   const Config config_;
   const SigningKey key_;

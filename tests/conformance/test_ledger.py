@@ -87,6 +87,27 @@ def test_the_shell_lines_of_the_guide(log):
     assert subprocess.run(["sh", "-e"], input=altered, cwd=log, capture_output=True, text=True).returncode != 0
 
 
+def test_the_auditor_s_walk_of_the_guide(played, directory):
+    """docs/auditors.md, word for word, and its last line again after the log has grown."""
+    guide = (ROOT / "docs/auditors.md").read_text()
+    lines = guide.split("## Verifying the log")[1].split("```")[1].strip().splitlines()
+    assert len(lines) == 4 and "--since seen --save-checkpoint seen" in lines[-1]
+    (directory / "run").symlink_to(played.directory)
+    environment = {**os.environ, **played.environment, "PATH": f"{played.bin}:{os.environ['PATH']}"}
+    run = lambda commands: subprocess.run(["sh", "-e"], input="\n".join(commands), cwd=directory, env=environment, capture_output=True, text=True)
+    done = run(lines)
+    assert done.returncode == 0 and done.stdout.count("verdict   good") == 2, done.stdout + done.stderr
+    seen = (directory / "seen").read_text()
+    index = int(curl.client_of(played, "ims-as").get("/operations/v1/keys").headers["avseal-ledger-index"])
+    assert curl.client_of(played, "operator").get(f"/ledger/v1/proof/{index}").status == 200
+    done = run([*lines[:2], lines[-1]])
+    assert done.returncode == 0 and "checkpoint-continued" in done.stdout, done.stdout + done.stderr
+    assert (directory / "seen").read_text() != seen
+    (directory / "seen").write_text(seen.replace("\n", "\n1", 1))
+    done = run([*lines[:2], lines[-1]])
+    assert done.returncode == 1 and "checkpoint-unsigned" in done.stdout, "an altered one is not taken for the auditor's"
+
+
 def test_ours_over_https_and_from_a_checkpoint(played, directory):
     options = (*played.operator_options(), "--vkey", vkey(played))
     first = played.avseal("ledger", "verify", *options, "--save-checkpoint", directory / "seen", "--json")

@@ -62,6 +62,41 @@ TEST(CountersTest, ADeathAccountsForAsManyAsWereInFlight) {
   EXPECT_THAT(ids(judge(other)), ElementsAre("numbers-missing")) << "another worker's death";
 }
 
+TEST(CountersTest, ADeathAtTheCloseAccountsForWhatItHeld) {
+  Log log;
+  log.begin().sign(1).sign(4).lost("w-1", 2, {{"avatar-id", 4}}).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  Log untold;
+  untold.begin().sign(1).lost("w-1", 2, {{"avatar-id", 3}}).stop();
+  EXPECT_THAT(ids(judge(untold)), IsEmpty()) << "2 and 3 were answered, and no leaf could take them";
+  Log more;
+  more.begin().sign(1).lost("w-1", 1, {{"avatar-id", 3}}).stop();
+  EXPECT_THAT(ids(judge(more)), ElementsAre("numbers-missing"));
+  Log late;
+  late.begin().sign(1).sign(3).stop().lost("w-1", 1).wait(long_after).add("refusal", {}, {}, "refused");
+  EXPECT_THAT(ids(judge(late)), ElementsAre("leaf-after-stop")) << "and it accounts for its one all the same";
+}
+
+TEST(CountersTest, LateSignaturesHaveALeafOfTheirOwn) {
+  const auto late = [](std::uint64_t sequence) { return boost::json::array{use("avatar-id", sequence, "discarded")}; };
+  Log log;
+  log.begin().sign(1).sign(3).add("keys.late", {}, late(2)).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  Log none;
+  none.begin().sign(1).sign(3).add("keys.late", {}, {use("access-token", 1, "discarded")}).stop();
+  EXPECT_THAT(ids(judge(none)), ElementsAre("numbers-missing")) << "of another key";
+  Log twice;
+  twice.begin().sign(1).sign(2).add("keys.late", {}, late(2)).stop();
+  EXPECT_THAT(ids(judge(twice)), ElementsAre("number-doubled"));
+  Log stranger;
+  stranger.begin().add("keys.late", {}, {use("other", 1, "discarded")}).stop();
+  EXPECT_THAT(ids(judge(stranger)), ElementsAre("key-unknown"));
+  Log retired;
+  retired.begin().sign(1).loaded({loaded_key("next", "active", "avatar-id")}).wait(long_after);
+  retired.add("keys.late", {}, late(2)).stop();
+  EXPECT_THAT(ids(judge(retired)), ElementsAre("key-retired")) << "discarded or not, it signed";
+}
+
 TEST(CountersTest, AddsUpTheConnectionsOfAWorker) {
   Log log;
   log.begin().sign(1).sign(5).lost("w-1", 2).lost("w-1", 1).wait(long_after).stop();

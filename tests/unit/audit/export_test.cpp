@@ -100,7 +100,8 @@ TEST_F(ExportTest, ProvesItselfForEveryRange) {
     EXPECT_EQ(count(read_file(out / "entries.csv"), "\r\n"), to - from + 1);
     const auto receipt = tlog::Proof::parse(read_file(out / "first.tlog-proof")).value();
     EXPECT_EQ(receipt.index, from);
-    EXPECT_TRUE(receipt.verify(tlog::leaf_hash(*receipt.extra), std::array{key.verifier(std::string(log_origin))}));
+    const auto named = Trust::of_keys({key.verifier(std::string(log_origin))}).check(receipt.checkpoint);
+    EXPECT_TRUE(named && receipt.verify(tlog::leaf_hash(*receipt.extra), *named));
     EXPECT_EQ(count(follow_readme(), "\nOK\n"), 5U) << from << "\n" << read_file(out / "README");
   }
 }

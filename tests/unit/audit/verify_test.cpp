@@ -1,9 +1,5 @@
-#include "audit/verify.hpp"
-
-#include "../support/temp_dir.hpp"
 #include "audit/rules.hpp"
-#include "log_files.hpp"
-#include "support.hpp"
+#include "site.hpp"
 
 namespace avseal::audit::test {
 namespace {
@@ -16,69 +12,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-using avseal::test::TempDir;
-
-// Good leaves of which each costs little to make.
-Log leaves_of(std::uint64_t size) {
-  Log log;
-  if (size >= 2) log.begin();
-  if (size == 1) log.start();
-  std::uint64_t number = 0;
-  while (log.leaves().size() < size) {
-    log.add_text(fmt::format(R"({{"event":"sign.avatar-id","index":{},"keys":[{}],"outcome":"released","time":{}}})",
-                             log.leaves().size(), tokens::canonical_json(use("avatar-id", ++number)), log.time));
-    log.wait(90);
-  }
-  return log;
-}
-
-struct Site {
-  TempDir directory;
-  SoftwareKey key;
-  fs::path log = directory.path() / "log";
-  std::vector<tlog::VerifierKey> trusted{key.verifier(std::string(log_origin))};
-  VerifyOptions options;
-  Verified verified;
-
-  // Publishes the leaves, also with checkpoints at sizes on the way, whose notes are given.
-  std::vector<std::string> write(const Log& of, std::vector<std::uint64_t> sizes = {}) {
-    return write_to(log, std::string(log_origin), of, std::move(sizes));
-  }
-  std::vector<std::string> write_to(const fs::path& to, const std::string& origin, const Log& of,
-                                    std::vector<std::uint64_t> sizes = {}) const {
-    LogFiles files(to, origin, key);
-    std::vector<std::string> notes;
-    const auto note_here = [&] {
-      if (std::find(sizes.begin(), sizes.end(), files.size()) == sizes.end()) return;
-      files.publish();
-      notes.push_back(read_file(to / "checkpoint"));
-    };
-    note_here();
-    for (const auto leaf : of.views()) {
-      files.add(leaf);
-      note_here();
-    }
-    files.publish();
-    return notes;
-  }
-
-  Verdict verify() {
-    Verdict verdict;
-    const auto source = tlog::open_directory(log);
-    auto result = audit::verify(*source, Trust::of_keys(trusted), options, verdict);
-    EXPECT_TRUE(result) << result.error().detail;
-    if (result) verified = *result;
-    return verdict;
-  }
-
-  void flip(const std::string& path, std::size_t at) const {
-    auto bytes = read_file(log / path);
-    bytes.at(at) = static_cast<char>(bytes.at(at) ^ 1);
-    write_file(log / path, bytes);
-  }
-  void cut(const std::string& path) const { fs::resize_file(log / path, fs::file_size(log / path) - 1); }
-};
 
 class VerifyTest : public ::testing::Test, protected Site {};
 
@@ -160,20 +93,6 @@ TEST_F(VerifyTest, TrustsOnlyTheKeysItIsGiven) {
   EXPECT_THAT(text_of(verify()), HasSubstr("no key that you trust is of the log demo.example/node-1/2026"));
   trusted = {key.verifier("demo.example/node-1/2025")};
   EXPECT_TRUE(verify().good()) << "the key of another period of the log";
-}
-
-TEST_F(VerifyTest, WantsTheQuorumOfAPolicy) {
-  write(leaves_of(3));
-  Bytes witness_key(32, 7);
-  const auto witness = tlog::VerifierKey::of_ed25519("w.example", tlog::KeyType::cosignature, witness_key).value();
-  const auto lines = fmt::format("log {}\nwitness w {}\n", trusted[0].text(), witness.text());
-  const auto source = tlog::open_directory(log);
-  for (const auto& [quorum, good] : {std::pair("quorum none\n", true), std::pair("quorum w\n", false)}) {
-    Verdict verdict;
-    const auto policy = tlog::Policy::parse(lines + quorum).value();
-    ASSERT_TRUE(audit::verify(*source, Trust::of_policy(policy), {}, verdict));
-    EXPECT_EQ(verdict.good(), good) << text_of(verdict);
-  }
 }
 
 TEST_F(VerifyTest, CannotJudgeWhatItCannotRead) {

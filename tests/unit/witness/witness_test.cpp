@@ -158,6 +158,39 @@ TEST_F(WitnessTest, ItsOwnRecordIsNotTakenOnTrust) {
   EXPECT_EQ(try_open().error().reason, "witness-state");
   std::ofstream(file) << "damaged";
   EXPECT_EQ(try_open().error().reason, "witness-state");
+  const auto own = SigningKey::load(directory_ / "witness.key", "witness.example").value();
+  auto of_another_log = head(5);
+  of_another_log.origin = "log.example/2";
+  std::ofstream(file) << tlog::Note{of_another_log.text(), {own.cosign(of_another_log.text(), 1).value()}}.to_string();
+  EXPECT_EQ(try_open().error().reason, "witness-state");
+}
+
+// Policies have a key once, and each year of a log has an origin of its own.
+TEST_F(WitnessTest, TheKeyOfOneYearIsGoodForTheNext) {
+  const tlog::Signer log("log.example/1/2026", "P-256");
+  const auto open_for = [&] {
+    witness_.reset();
+    witness_ = Witness::open({directory_, {log.key()}},
+                             SigningKey::load(directory_ / "witness.key", "witness.example").value(), system_clock_now)
+                   .value();
+  };
+  const auto ask = [&](const std::string& origin, std::size_t size, std::size_t old_size = 0) {
+    auto to = head(size);
+    to.origin = origin;
+    auto asked = request(old_size, to, log);
+    asked.note.signatures[0].name = origin;
+    return witness_->add(asked);
+  };
+  open_for();
+  EXPECT_TRUE(ask("log.example/1/2026", 9));
+  EXPECT_TRUE(ask("log.example/1/2027", 5));
+  for (const char* other : {"log.example/2/2026", "log.example/1", "log.example/1/20277", "log.example/1/next"}) {
+    EXPECT_EQ(ask(other, 5).error().reason, "witness-log-unknown") << other;
+  }
+  open_for();
+  EXPECT_EQ(ask("log.example/1/2026", 17).value().stale->size, 9U) << "remembered";
+  EXPECT_EQ(ask("log.example/1/2027", 17).value().stale->size, 5U) << "remembered, though only the other is configured";
+  EXPECT_FALSE(ask("log.example/1/2027", 17, 5).value().line.empty());
 }
 
 TEST_F(WitnessTest, IsOneToADirectory) {
