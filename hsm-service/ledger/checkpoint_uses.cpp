@@ -13,9 +13,18 @@ Error malformed() {
   return errors::head("the uses of the ledger key that are remembered with the head are not in their form");
 }
 
-const json::string* text_of(const json::object& entry, std::string_view name) {
-  const auto* member = entry.if_contains(name);
-  return member == nullptr ? nullptr : member->if_string();
+using Ends = std::pair<std::uint64_t, std::uint64_t>;
+
+// [first, last], from 1.
+std::optional<Ends> ends_of(const json::value& run) {
+  const auto* ends = run.if_array();
+  if (ends == nullptr || ends->size() != 2 || !ends->front().is_int64() || !ends->back().is_int64()) {
+    return std::nullopt;
+  }
+  const auto first = ends->front().get_int64();
+  const auto last = ends->back().get_int64();
+  if (first < 1 || last < first) return std::nullopt;
+  return Ends{static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(last)};
 }
 
 }  // namespace
@@ -24,27 +33,24 @@ Result<CheckpointUses> CheckpointUses::parse(std::string_view text) {
   CheckpointUses uses;
   if (text.empty()) return uses;
   const auto value = tokens::parse_json(text);
-  if (!value || !value->is_array()) return malformed();
-  for (const auto& item : value->get_array()) {
-    if (!item.is_object()) return malformed();
-    const auto& entry = item.get_object();
-    const auto* worker = text_of(entry, "worker");
-    const auto* key = text_of(entry, "key");
-    const auto* kid = text_of(entry, "kid");
-    const auto* sequences = entry.if_contains("sequences");
-    if (worker == nullptr || key == nullptr || kid == nullptr || sequences == nullptr || !sequences->is_array()) {
-      return malformed();
-    }
+  const auto* entries = value ? value->if_array() : nullptr;
+  if (entries == nullptr) return malformed();
+  for (const auto& item : *entries) {
+    auto entry = tokens::ObjectReader::open(item);
+    if (!entry) return malformed();
+    const auto worker = entry->string("worker");
+    const auto key = entry->string("key");
+    const auto kid = entry->string("kid");
+    const auto sequences = entry->array("sequences");
+    if (!worker || !key || !kid || !sequences) return malformed();
     auto& runs = uses.runs_[{std::string(*worker), std::string(*key), std::string(*kid)}];
-    for (const auto& run : sequences->get_array()) {
-      const auto* ends = run.if_array();
-      if (ends == nullptr || ends->size() != 2 || !ends->front().is_int64() || !ends->back().is_int64()) {
-        return malformed();
-      }
-      runs.push_back({static_cast<std::uint64_t>(ends->front().get_int64()),
-                      static_cast<std::uint64_t>(ends->back().get_int64())});
+    for (const auto& run : **sequences) {
+      const auto ends = ends_of(run);
+      if (!ends) return malformed();
+      runs.push_back({ends->first, ends->second});
     }
   }
+  if (uses.text() != text) return malformed();  // members in excess, another spelling
   return uses;
 }
 

@@ -13,13 +13,14 @@ namespace avseal::ledger {
 // A start may tell again what was told before it.
 class CheckpointUses {
  public:
+  // Only what text() gives. Reason "ledger-head".
   static Result<CheckpointUses> parse(std::string_view text);
 
   void add(const KeyUse& use);
   [[nodiscard]] bool empty() const { return runs_.empty(); }
   [[nodiscard]] std::size_t runs() const;
   [[nodiscard]] boost::json::array json() const;
-  [[nodiscard]] std::string text() const;  // what parse() takes
+  [[nodiscard]] std::string text() const;
 
  private:
   using Key = std::tuple<std::string, std::string, std::string>;  // worker, key, kid

@@ -282,7 +282,18 @@ TEST(CheckpointUsesTest, AreRunsAndComeBackFromText) {
                          R"({"key":"ledger","kid":"kid","sequences":[[1,3],[7,7]],"worker":"w"}])");
   EXPECT_EQ(CheckpointUses::parse(uses.text())->text(), uses.text());
   EXPECT_EQ(uses.runs(), 3U);
-  for (const char* wrong : {"x", "{}", "[1]", "[{}]", R"([{"key":"a","kid":"b","sequences":[1],"worker":"w"}])"}) {
+  const std::string good = R"([{"key":"a","kid":"b","sequences":[[1,2]],"worker":"w"}])";
+  EXPECT_TRUE(CheckpointUses::parse(good));
+  const auto with = [&](std::string_view what, std::string_view by) {
+    std::string text = good;
+    return text.replace(text.find(what), what.size(), by);
+  };
+  for (const std::string& wrong :
+       {std::string("x"), std::string("{}"), std::string("[]"), std::string("[1]"), std::string("[{}]"), good + " ",
+        with("[1,2]", "1"), with("[1,2]", "[1]"), with("[1,2]", "[1,2,3]"), with("[1,2]", "[2,1]"),
+        with("[1,2]", "[0,2]"), with("[1,2]", "[-2,-1]"), with("[1,2]", "[1,2.0]"), with("[1,2]", "[\"1\",2]"),
+        with("\"w\"", "1"), with("}]", ",\"x\":1}]"),
+        with("}]", R"(},{"key":"a","kid":"b","sequences":[],"worker":"w"}])")}) {
     EXPECT_EQ(CheckpointUses::parse(wrong).error().reason, "ledger-head") << wrong;
   }
 }
