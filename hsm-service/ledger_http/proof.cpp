@@ -1,7 +1,9 @@
 // Receipts: that a leaf is in the log of a published checkpoint, with the leaf itself as `extra`.
 #include "tlog/proof.hpp"
 
-#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "audit/leaf.hpp"
 #include "http/on_pool.hpp"
@@ -13,6 +15,7 @@ namespace avseal::ledger_http {
 namespace {
 
 constexpr std::chrono::milliseconds answer_margin{250};  // between the end of waiting and the request's own
+constexpr std::chrono::milliseconds cosigned_pause{50};  // before it is looked again
 
 struct Receipt {
   std::string client;  // that the leaf names
@@ -61,19 +64,35 @@ bool may_read(const http::Client& client, std::string_view of) {
 
 }  // namespace
 
+boost::asio::awaitable<Result<Log>> Routes::log_with(std::uint64_t index, http::Deadline deadline) {
+  const auto covers = [index](const auto& published) { return published && published->size > index; };
+  // Of a log that has stopped, what was published is given still.
+  auto published = with_.ledger.published();
+  if (!covers(published)) {
+    auto covered = co_await with_.ledger.covered(index, deadline);
+    if (!covered) co_return covered.error();
+    published = std::move(*covered);
+  }
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  while (with_.cosigned.awaited()) {
+    auto cosigned = with_.cosigned.covering(published->origin, index);
+    if (cosigned) co_return logs_.of(std::move(*cosigned));
+    if (std::chrono::steady_clock::now() >= deadline) break;
+    timer.expires_after(cosigned_pause);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  }
+  auto latest = with_.ledger.published();
+  if (latest && latest->origin == published->origin) published = std::move(latest);  // with those that came
+  co_return logs_.of(std::move(*published));
+}
+
 Routes::Answer Routes::get_proof(http::Request& request) {
   AVSEAL_CO_TRY(const auto asked, parse(request));
-  Result<Log> log = errors::log_unknown();
-  if (asked.year.empty()) {
-    auto published = co_await with_.ledger.covered(asked.index, request.deadline - answer_margin);
-    if (!published) co_return published.error();
-    log = logs_.of(std::move(*published));
-  } else {
-    log = co_await log_of(asked.year);
-    if (!log) co_return log.error();
-    if (asked.index >= log->head.size) co_return errors::index_unknown(asked.index, log->head.size);
-  }
-  auto work = [found = std::move(*log), index = asked.index] { return make_receipt(found, index); };
+  auto found = asked.year.empty() ? log_with(asked.index, request.deadline - answer_margin) : log_of(asked.year);
+  auto log = co_await std::move(found);
+  if (!log) co_return log.error();
+  if (asked.index >= log->head.size) co_return errors::index_unknown(asked.index, log->head.size);
+  auto work = [log = std::move(*log), index = asked.index] { return make_receipt(log, index); };
   auto receipt = co_await http::on_pool(disk_, std::move(work));
   if (!receipt) co_return receipt.error();
   if (!config_.open && !may_read(*request.client, receipt->client)) co_return errors::other_client(request.client->id);

@@ -7,6 +7,7 @@
 #include "http/router.hpp"
 #include "keyring/keyring.hpp"
 #include "ledger_http/config.hpp"
+#include "ledger_http/cosigned.hpp"
 #include "ledger_http/search.hpp"
 #include "tlog/export_manifest.hpp"
 
@@ -16,6 +17,7 @@ struct Dependencies {
   ledger::Ledger& ledger;
   ledger::SubjectKeys& subject_keys;
   keyring::Keyring& keyring;
+  const Cosigned& cosigned;
 };
 
 // /ledger/v1: what of the ledger is shown to whom. The log as C2SP tlog-tiles, receipts as tlog-proof, and for auditors
@@ -41,6 +43,9 @@ class Routes {
 
   // Of the closed log that the path or the query names, or the current one.
   boost::asio::awaitable<Result<Log>> log_of(std::string year);
+  // The current log up to a published checkpoint that covers the leaf; with the signatures of its witnesses, if they
+  // come in time.
+  boost::asio::awaitable<Result<Log>> log_with(std::uint64_t index, http::Deadline deadline);
   // The leaf "ledger.read" of a search. Its failure is told, and no reason not to answer: auditors read also what a
   // full or stopped log holds.
   boost::asio::awaitable<void> log_read(const http::Request& request, const EventQuery& query,

@@ -66,7 +66,7 @@ Result<void> Node::add_roles(store::Store& store, KeyChanges& key_changes) {
   operator_routes_->add_routes(*router_);
   key_routes_ = std::make_unique<KeyRoutes>(key_changes, *keyring_, ledger);
   key_routes_->add_routes(*router_);
-  ledger_http::Dependencies with_log{ledger, store.subject_keys(), *keyring_};
+  ledger_http::Dependencies with_log{ledger, store.subject_keys(), *keyring_, shared_.cosigned};
   ledger_routes_ = std::make_unique<ledger_http::Routes>(config.ledger_http, with_log, metrics);
   ledger_routes_->add_routes(*router_);
   if (config.signing) {

@@ -192,8 +192,8 @@ Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& 
   const CheckpointSigning checkpoint_signing(*shared.ledger, *nodes.front());
   std::optional<Witnesses> witnesses;
   if (!shared.config.witnesses.witnesses.empty()) {
-    witnesses.emplace(shared.config.witnesses, *shared.ledger, shared.config.ledger.directory, shared.background,
-                      *shared.metrics);
+    witnesses.emplace(shared.config.witnesses, *shared.ledger, shared.cosigned, shared.config.ledger.directory,
+                      shared.background, *shared.metrics);
   }
   AVSEAL_CHECK(
       boost::asio::co_spawn(control.context(), drain_again(shared, store.operator_states()), boost::asio::use_future)

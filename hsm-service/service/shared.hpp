@@ -32,6 +32,7 @@ struct Shared {
   std::shared_ptr<store::StoreFile> store_file;  // outlives the ledger, whose head is in it
   std::unique_ptr<clock::Guard> clock_guard;
   std::shared_ptr<ledger::Ledger> ledger;
+  ledger_http::Cosigned cosigned;                               // by the ledger's witnesses
   std::optional<signing::Shared> signing;                       // with the signing role
   std::unique_ptr<enrollment::Shared> enrollment;               // with the enrollment role
   prometheus::Family<prometheus::Counter>* refusals = nullptr;  // avseal_refusals_total{event, reason}

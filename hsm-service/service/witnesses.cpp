@@ -48,10 +48,11 @@ struct Peer {
 
 class Witnesses::Feeder {
  public:
-  Feeder(WitnessesConfig config, ledger::Ledger& ledger, std::filesystem::path directory,
-         asio::any_io_executor background, prometheus::Registry& metrics)
+  Feeder(WitnessesConfig config, ledger::Ledger& ledger, ledger_http::Cosigned& cosigned,
+         std::filesystem::path directory, asio::any_io_executor background, prometheus::Registry& metrics)
       : alarm_after_(config.alarm_after),
         ledger_(ledger),
+        cosigned_(cosigned),
         files_(tlog::open_directory(std::move(directory))),
         background_(std::move(background)),
         failures_(prometheus::BuildCounter()
@@ -71,39 +72,44 @@ class Witnesses::Feeder {
       auto& size = sizes.Add({{"witness", witness.key.name()}});
       peers_.push_back(Peer{std::move(witness), size, {}, 0, false, {}, {}});
     }
+    tell_who_is_at_hand();
   }
 
-  asio::awaitable<void> run() {
+  void start(asio::io_context& context) {
+    for (auto& peer : peers_) asio::co_spawn(context, follow(peer), asio::detached);
+    asio::co_spawn(context, watch(), asio::detached);
+  }
+
+ private:
+  asio::awaitable<void> follow(Peer& peer) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     for (;;) {
       timer.expires_after(poll_interval);
       co_await timer.async_wait(asio::use_awaitable);
       const auto published = ledger_.published();
-      if (!published) continue;
-      std::vector<tlog::NoteSignature> made;
-      for (auto& peer : peers_) co_await feed(peer, *published, made);
-      if (!made.empty()) ledger_.cosigned(*published, std::move(made));
-      watch(*published);
+      if (published) co_await feed(peer, *published);
     }
   }
 
- private:
-  // Appends the witness's signature of the published checkpoint, if it is due and comes.
-  asio::awaitable<void> feed(Peer& peer, const ledger::Published& head, std::vector<tlog::NoteSignature>& made) {
+  // Has the witness sign the published checkpoint, if it is due.
+  asio::awaitable<void> feed(Peer& peer, const ledger::Published& head) {
     if (peer.origin != head.origin) {
       peer.origin = head.origin;
       peer.known_size = 0;
       peer.cosigned = false;
     }
     if ((peer.cosigned && peer.known_size == head.size) || SteadyClock::now() < peer.not_before) co_return;
+    const auto published_at = SteadyClock::now();  // or before
     auto signature = co_await submit(peer, head);
+    peer.pause = signature ? std::chrono::milliseconds{} : std::clamp(peer.pause * 2, first_pause, longest_pause);
+    tell_who_is_at_hand();
     if (signature) {
-      peer.pause = {};
+      seen_ = std::max(seen_, published_at);
       peer.size.Set(static_cast<double>(head.size));
-      made.push_back(std::move(*signature));
+      cosigned_.add(head, *signature);
+      ledger_.cosigned(head, {std::move(*signature)});
       co_return;
     }
-    peer.pause = std::clamp(peer.pause * 2, first_pause, longest_pause);
     peer.not_before = SteadyClock::now() + peer.pause;
     const auto& error = signature.error();
     failures_.Add({{"reason", std::string(error.reason)}, {"witness", peer.config.key.name()}}).Increment();
@@ -170,17 +176,31 @@ class Witnesses::Feeder {
                                   peer.config.url, size, head.size));
   }
 
-  void watch(const ledger::Published& head) {
+  void tell_who_is_at_hand() {
+    std::vector<tlog::VerifierKey> keys;
+    for (const auto& peer : peers_) {
+      if (peer.pause.count() == 0) keys.push_back(peer.config.key);
+    }
+    cosigned_.use(std::move(keys));
+  }
+
+  asio::awaitable<void> watch() {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (;;) {
+      timer.expires_after(poll_interval);
+      co_await timer.async_wait(asio::use_awaitable);
+      const auto published = ledger_.published();
+      if (published) judge(*published);
+    }
+  }
+
+  void judge(const ledger::Published& head) {
     const auto now = SteadyClock::now();
     const auto saw_it = [&](const Peer& peer) { return peer.cosigned && peer.known_size == head.size; };
-    if (std::any_of(peers_.begin(), peers_.end(), saw_it)) {
-      seen_ = now;
-      unwitnessed_.Set(0);
-      if (std::exchange(alarmed_, false)) tell("ledger.witnessed", head);
-      return;
-    }
+    if (std::any_of(peers_.begin(), peers_.end(), saw_it)) seen_ = now;
     unwitnessed_.Set(std::chrono::duration<double>(now - seen_).count());
-    if (now - seen_ >= alarm_after_ && !std::exchange(alarmed_, true)) tell("ledger.unwitnessed", head);
+    const bool alarm = now - seen_ >= alarm_after_;
+    if (alarm != std::exchange(alarmed_, alarm)) tell(alarm ? "ledger.unwitnessed" : "ledger.witnessed", head);
   }
 
   void tell(const std::string& event, const ledger::Published& head) {
@@ -191,20 +211,21 @@ class Witnesses::Feeder {
 
   const std::chrono::seconds alarm_after_;
   ledger::Ledger& ledger_;
+  ledger_http::Cosigned& cosigned_;
   const std::unique_ptr<tlog::Source> files_;
   const asio::any_io_executor background_;
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Gauge& unwitnessed_;
   std::vector<Peer> peers_;
-  SteadyClock::time_point seen_ = SteadyClock::now();
+  SteadyClock::time_point seen_ = SteadyClock::now();  // the newest checkpoint by a witness
   bool alarmed_ = false;
 };
 
-Witnesses::Witnesses(WitnessesConfig config, ledger::Ledger& ledger, std::filesystem::path directory,
-                     asio::any_io_executor background, prometheus::Registry& metrics)
-    : feeder_(
-          std::make_unique<Feeder>(std::move(config), ledger, std::move(directory), std::move(background), metrics)) {
-  asio::co_spawn(context_, feeder_->run(), asio::detached);
+Witnesses::Witnesses(WitnessesConfig config, ledger::Ledger& ledger, ledger_http::Cosigned& cosigned,
+                     std::filesystem::path directory, asio::any_io_executor background, prometheus::Registry& metrics)
+    : feeder_(std::make_unique<Feeder>(std::move(config), ledger, cosigned, std::move(directory), std::move(background),
+                                       metrics)) {
+  feeder_->start(context_);
   thread_ = std::thread([this] { context_.run(); });
 }
 

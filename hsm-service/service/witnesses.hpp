@@ -11,6 +11,7 @@
 #include <prometheus/registry.h>
 
 #include "ledger/ledger.hpp"
+#include "ledger_http/cosigned.hpp"
 #include "tlog/note.hpp"
 
 namespace avseal::service {
@@ -27,13 +28,13 @@ struct WitnessesConfig {
 };
 
 // Has the newest published checkpoint cosigned by each witness (C2SP tlog-witness, add-checkpoint), on a thread of its
-// own: neither a slow witness nor a slow disk holds anything else up. Alarms: a log line, the leaves
-// "ledger.unwitnessed" and "ledger.witnessed", and metrics.
+// own: neither a slow witness nor a slow disk holds anything else up, another witness neither. Alarms: a log line, the
+// leaves "ledger.unwitnessed" and "ledger.witnessed", and metrics.
 class Witnesses {
  public:
-  // `background` is where the leaves are written from; it, the ledger and the metrics outlive this.
-  Witnesses(WitnessesConfig config, ledger::Ledger& ledger, std::filesystem::path directory,
-            boost::asio::any_io_executor background, prometheus::Registry& metrics);
+  // `background` is where the leaves are written from; it, the ledger, `cosigned` and the metrics outlive this.
+  Witnesses(WitnessesConfig config, ledger::Ledger& ledger, ledger_http::Cosigned& cosigned,
+            std::filesystem::path directory, boost::asio::any_io_executor background, prometheus::Registry& metrics);
   ~Witnesses();  // ends what is under way
   Witnesses(const Witnesses&) = delete;
   Witnesses& operator=(const Witnesses&) = delete;

@@ -81,8 +81,20 @@ def checkpoint(site):
 
 
 def grow(site):
-    """One more leaf; its index is below the size that a cosigned checkpoint must have."""
-    assert call.subscribe(site).status in (200, 201, 204)
+    """One more leaf; gives its index, which is below the size that a cosigned checkpoint must have."""
+    answer = call.subscribe(site)
+    assert answer.status in (200, 201, 204)
+    return int(answer.headers["avseal-ledger-index"])
+
+
+def proof(site, index):
+    answer = curl.client_of(site, "operator").get(f"/ledger/v1/proof/{index}")
+    assert answer.status == 200, answer.text
+    return answer.text
+
+
+def check_receipt(site, index, policy):
+    return site.avseal("ledger", "receipt", *site.operator_options(), "--index", index, "--policy", policy, check=False)
 
 
 def metric(site, name):
@@ -109,6 +121,14 @@ def site(stopped_site, witness):
     assert stopped_site.stop() == 0
 
 
+@pytest.fixture
+def policy(site, witness, directory):
+    """Of an auditor who wants the log and its witness."""
+    path = directory / "policy"
+    path.write_text(f"log {log_key(site).vkey()}\nwitness w {witness.key.vkey()}\nquorum w\n")
+    return path
+
+
 def cosigned(site, witness, at_least):
     note = checkpoint(site)
     return note.size >= at_least and note.signed_by(witness.key)
@@ -127,11 +147,37 @@ def test_checkpoints_are_cosigned_as_the_log_grows(site, witness):
     assert notes.Note(remembered.text).signed_by(witness.key)
 
 
-def test_a_witness_that_was_killed_goes_on_and_its_absence_is_an_alarm(site, witness):
+def test_receipts_and_logs_meet_a_quorum(site, witness, policy):
+    """While the log grows, at whatever moment."""
+    for _ in range(5):
+        index = grow(site)
+        receipt = notes.Note(proof(site, index).partition("\n\n")[2])
+        assert receipt.size > index and receipt.signed_by(witness.key) and receipt.signed_by(log_key(site))
+        checked = check_receipt(site, index, policy)
+        assert checked.returncode == 0 and f"leaf {index} of" in checked.stderr, checked.stderr
+        for log in ((site.ledger,), site.operator_options()):
+            assert site.avseal("ledger", "verify", *log, "--policy", policy, "--json").returncode == 0
+
+
+def test_a_quorum_of_others_is_missed(site, witness, policy):
+    """Of a key that nobody has, under the witness's name."""
+    stranger = notes.Key(witness.key.name, 4, bytes(range(32)))
+    policy.write_text(policy.read_text().replace(witness.key.vkey(), stranger.vkey()))
+    index = grow(site)
+    assert proof(site, index)
+    checked = check_receipt(site, index, policy)
+    assert checked.returncode != 0 and "quorum-missed" in checked.stderr, checked.stderr
+    verified = site.avseal("ledger", "verify", site.ledger, "--policy", policy, check=False)
+    assert verified.returncode == 1 and "checkpoint-unsigned" in verified.stdout
+
+
+def test_a_witness_that_was_killed_goes_on_and_its_absence_is_an_alarm(site, witness, policy):
     seen = checkpoint(site).size
     witness.kill()
-    grow(site)
+    index = grow(site)
     wait_until(lambda: "ledger.unwitnessed" in events(site))
+    assert notes.Note(proof(site, index).partition("\n\n")[2]).signed_by(log_key(site)), "nobody waits for a witness that is away"
+    assert "quorum-missed" in check_receipt(site, index, policy).stderr
     assert metric(site, "avseal_ledger_unwitnessed_seconds")["avseal_ledger_unwitnessed_seconds"] >= 1
     assert metric(site, "avseal_ledger_witness_failures_total")
     witness.start(log_key(site).vkey())
