@@ -128,9 +128,10 @@ def test_only_what_the_checkpoint_covers_is_served(auditor, log):
               "tile/8/000", "tile/63/000.p/1"]
     for path in beyond:
         refused(auditor.get(f"{PREFIX}/{path}"), 404, "ledger-tile-unknown")
-    for path in ("tile/0/0", "tile/0/0000", "tile/0/x000/000", "tile/0/000.p/0", "tile/0/000.p/256", "tile/64/000", "tile/00/000", "tile/0/000/",
+    for path in ("tile/0/0", "tile/0/0000", "tile/0/x000/000", "tile/0/000.p/0", "tile/0/000.p/256", "tile/64/000", "tile/00/000",
                  "tile/0/000.p", "tile/a/000", "tile/entries/0", "tile/0/000.p/01", "tile/0/-01", "tile/0/checkpoint"):
         refused(auditor.get(f"{PREFIX}/{path}"), 400, "tile-malformed")
+    refused(auditor.get(f"{PREFIX}/tile/0/000/"), 400, "target-malformed")
     assert auditor.get(f"{PREFIX}/00000000000000000000.leaves").status == 404
     assert auditor.get(f"{PREFIX}/tile/../checkpoint", headers={}).status in (200, 400, 404)
 
