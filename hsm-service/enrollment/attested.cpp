@@ -198,11 +198,12 @@ Attested::Async<Challenge> Attested::begin_renewal(const ChallengeRequest& wante
 
 Attested::Answer Attested::post_certificate(http::Request& request) {
   AVSEAL_CO_TRY(auto answer, parse_certificate_answer(request.body));
-  AVSEAL_CO_TRY(auto challenge,
-                with_.shared.challenges.take(request.parameters.at("id"), std::chrono::steady_clock::now()));
+  const auto id = request.parameters.at("id");
+  AVSEAL_CO_TRY(auto challenge, with_.shared.challenges.take(id, std::chrono::steady_clock::now()));
   const bool renewal = !challenge.ek;
   const auto device = challenge.device.id;
   auto issued = co_await finish(std::move(challenge), std::move(answer), request);
+  with_.shared.challenges.answered(id);
   if (!issued) co_return issued.error();
   enrolments_.Add({{"kind", renewal ? "renewal" : "enrolment"}}).Increment();
   AVSEAL_CO_TRY(auto chain, issuer_.chain_of(*issued));

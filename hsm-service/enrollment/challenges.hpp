@@ -37,15 +37,16 @@ class Challenges {
   // The id, 16 random bytes in base64url. Reason "challenges-exhausted" (too_many_requests).
   Result<std::string> add(Challenge challenge, Time now);
   Result<void> check_room(Time now);  // as add() would, before the costly work
-  // Reasons "challenge-unknown", "challenge-used", "challenge-expired"; the last two for as long again as a challenge
-  // lives.
+  // Reasons "challenge-unknown", "challenge-in-progress" (its answer is being judged: again later), "challenge-used",
+  // "challenge-expired"; the last two for as long again as a challenge lives.
   Result<Challenge> take(const std::string& id, Time now);
+  void answered(const std::string& id);  // what was taken is judged
 
  private:
   struct Entry {
     Time expires;
-    std::optional<Challenge> challenge;  // nothing: used or expired
-    bool used = false;
+    std::optional<Challenge> challenge;  // nothing: taken or expired
+    enum class State { waiting, taken, used } state = State::waiting;
   };
   void forget(Time now);
   Result<void> room(Time now);

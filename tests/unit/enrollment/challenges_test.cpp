@@ -38,6 +38,10 @@ TEST_F(ChallengesTest, AreGivenAwayOnce) {
   EXPECT_EQ(id.size(), 22U);
   EXPECT_NE(challenges_.add(challenge(8), now_).value(), id);
   EXPECT_EQ(challenges_.take(id, now_)->nonce, Bytes{7});
+  const auto again = challenges_.take(id, now_);
+  EXPECT_EQ(again.error().reason, "challenge-in-progress");
+  EXPECT_GT(again.error().retry_after.count(), 0) << "whose answer is late sends it again";
+  challenges_.answered(id);
   EXPECT_EQ(reason(id), "challenge-used");
   now_ += seconds(119);
   EXPECT_EQ(reason(id), "challenge-used");
