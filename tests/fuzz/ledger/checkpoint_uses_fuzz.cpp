@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "ledger/checkpoint_uses.hpp"
+#include "tokens/bytes.hpp"
 
 using namespace avseal;
 
