@@ -60,7 +60,6 @@ void Counters::crashed(std::int64_t time) {
   }
 }
 
-// Gaps in the order in which they were noticed: a later one may be excused by all that may excuse an earlier one.
 void Counters::judge(const End& end, Verdict& verdict) const {
   auto losses = losses_;
   std::map<std::string_view, const Counter*> in_order;
@@ -76,7 +75,6 @@ void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& 
   if (counter.begun_before) {
     std::erase_if(gaps, [&](const auto& gap) { return gap.first == 1 || gap.noticed < end.begin + settling; });
   }
-  std::stable_sort(gaps.begin(), gaps.end(), [](const auto& a, const auto& b) { return a.noticed < b.noticed; });
 
   std::uint64_t awaited = 0;
   std::uint64_t unlogged = 0;
@@ -90,7 +88,7 @@ void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& 
       awaited += left;
       continue;
     }
-    // The latest first: those before may have to account for earlier gaps of other keys.
+    // The latest first: a gap that was noticed earlier can be excused only by those before.
     for (auto loss = losses.rbegin(); loss != losses.rend(); ++loss) {
       if (gap.noticed < loss->time - settling) continue;
       const auto excused = std::min(left, loss->in_flight);

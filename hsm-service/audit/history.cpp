@@ -65,10 +65,7 @@ void History::malformed(std::uint64_t leaf, std::string found) {
 
 void History::take(const Facts& facts) {
   for (const auto& breach : facts.breaches) verdict_.broken(breach);
-  std::vector<User> users;
-  for (const auto& user : facts.users) {
-    users.push_back({&counters_.of(user.worker, user.key, midway_), keys_.find(user.kid)});
-  }
+  std::vector<User> users(facts.users.size());
   auto act = facts.acts.begin();
   auto use = facts.uses.begin();
   for (std::uint32_t leaf = 0; leaf < facts.times.size(); ++leaf) {
@@ -127,7 +124,6 @@ void History::run_begins(const boost::json::object& details, std::uint64_t leaf)
                       fmt::format("ledger.start of origin \"{}\" in the log \"{}\"", text(details, "origin"), origin_));
     }
     previous_ = previous_in(details);
-    if (previous_) return;
   }
   if (stopped_) {
     counters_.began_again();
@@ -200,10 +196,12 @@ bool History::add_uses(const boost::json::object& entry, Told told, std::uint64_
 void History::use(const Facts& facts, const Facts::Use& use, std::vector<User>& users) {
   const auto leaf = facts.first + use.leaf;
   const auto time = facts.times[use.leaf];
+  const auto& named = facts.users[use.user];
   auto& user = users[use.user];
+  if (user.counter == nullptr) user.counter = &counters_.of(named.worker, named.key, midway_);
   counters_.add(*user.counter, use.sequence, use.sequence, leaf, time, verdict_);
   ++uses_;
-  check_key(facts.users[use.user], user.state, leaf, time);
+  check_key(named, user.state, leaf, time);
 }
 
 void History::check_key(const Facts::User& user, const KeyState*& state, std::uint64_t leaf, std::int64_t time) {

@@ -37,9 +37,10 @@ class History {
   [[nodiscard]] std::uint64_t uses() const { return uses_; }
 
  private:
+  // Found at its first use, for what is before that may change them.
   struct User {
-    Counter* counter;
-    const KeyState* state;
+    Counter* counter = nullptr;
+    const KeyState* state = nullptr;
   };
   void check_order(const Facts& facts, std::uint32_t leaf);
   void act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time);

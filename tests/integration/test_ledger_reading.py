@@ -232,7 +232,7 @@ def test_receipts_and_searches_of_a_closed_log(running, keys, auditor, last_year
     assert tlog.Receipt((directory / "receipt").read_text(), keys).index == wanted[0]["index"]
 
 
-def test_closed_log_is_verified_and_exported(running, keys, last_year, directory):
+def test_closed_log_is_verified_and_exported(running, auditor, last_year, directory):
     year, leaves = last_year
     vkey = ledger.vkey(running)
     for where in (("--url", running.url, "--cacert", running.pki.pem("tls-ca")), (running.ledger,)):
@@ -244,3 +244,8 @@ def test_closed_log_is_verified_and_exported(running, keys, last_year, directory
     running.avseal("ledger", "export", *running.operator_options(), "--vkey", vkey, "--log", year, "--from", 250, "--to", 260, "--out", out)
     assert [json.loads(line) for line in (out / "entries.jsonl").read_text().splitlines()] == leaves[250:260]
     assert json.loads(running.avseal("ledger", "verify", out, "--vkey", vkey, "--json").stdout)["good"]
+    # Nor under the name of a stranger's log is it signed.
+    _, size, root = (running.ledger / "closed" / str(year) / "checkpoint").read_text().split("\n")[:3]
+    for origin, status in ((f"{demo_site.ORIGIN}/{year}", 200), (f"other.example/node/{year}", 404), (demo_site.ORIGIN, 404)):
+        text = f"{origin}/export\nrange 0 {size}\ncheckpoint {size} {root}\n{'0' * 64}  x\n"
+        assert auditor.post(f"{PREFIX}/manifests", json_body={"manifest": text}).status == status, origin

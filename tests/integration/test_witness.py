@@ -3,9 +3,12 @@ back, is an alarm."""
 
 import base64
 import hashlib
+import http.server
 import re
 import signal
+import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -61,14 +64,38 @@ class Witness:
         return int(status), content_type, text
 
 
-def add_witness(site, witness):
+class Liar:
+    """Answers with a signature that it did not make."""
+
+    def __init__(self, site):
+        self.key = notes.Key("liar.example", 4, bytes(range(32)))
+        line = f"{notes.DASH}{self.key.name} {base64.b64encode(self.key.id + bytes(8 + 64)).decode()}\n".encode()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(line)))
+                self.end_headers()
+                self.wfile.write(line)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(site.pki.pem("server"), site.pki.key("server"))
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def configure(site, *witnesses):
     path = site.directory / "avseald.toml"
-    path.write_text(path.read_text().replace("[ledger]\n", "[ledger]\nwitness_alarm_seconds = 1\n") + f"""
-[[witnesses]]
-url = "{witness.url}"
-vkey = "{witness.key.vkey()}"
-cacert = "{site.pki.pem('tls-ca')}"
-""")
+    text = path.read_text().replace("[ledger]\n", "[ledger]\nwitness_alarm_seconds = 1\n")
+    for witness in witnesses:
+        text += f'\n[[witnesses]]\nurl = "{witness.url}"\nvkey = "{witness.key.vkey()}"\ncacert = "{site.pki.pem("tls-ca")}"\n'
+    path.write_text(text)
 
 
 def log_key(site):
@@ -109,13 +136,20 @@ def events(site):
 @pytest.fixture(scope="module")
 def witness(stopped_site):
     made = Witness(stopped_site, "w1").start(log_key(stopped_site).vkey())
-    add_witness(stopped_site, made)
     yield made
     made.stop()
 
 
 @pytest.fixture(scope="module")
-def site(stopped_site, witness):
+def liar(stopped_site):
+    made = Liar(stopped_site)
+    yield made
+    made.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def site(stopped_site, witness, liar):
+    configure(stopped_site, witness, liar)
     stopped_site.start()
     yield stopped_site
     assert stopped_site.stop() == 0
@@ -145,6 +179,14 @@ def test_checkpoints_are_cosigned_as_the_log_grows(site, witness):
     remembered = curl.Curl(witness.url, site.pki.pem("tls-ca")).get(f"/{hashlib.sha256(note.origin.encode()).hexdigest()}/checkpoint")
     assert remembered.status == 200
     assert notes.Note(remembered.text).signed_by(witness.key)
+
+
+def test_a_wrong_signature_is_not_taken(site, witness, liar):
+    name = f'avseal_ledger_witness_failures_total{{reason="note-signature-wrong",witness="{liar.key.name}"}}'
+    wait_until(lambda: metric(site, name).get(name, 0) >= 1)
+    size = grow(site) + 1
+    wait_until(lambda: cosigned(site, witness, size))
+    assert [made for made, _, _ in checkpoint(site).signatures] == [log_key(site).name, witness.key.name]
 
 
 def test_receipts_and_logs_meet_a_quorum(site, witness, policy):

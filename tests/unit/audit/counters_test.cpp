@@ -131,6 +131,8 @@ TEST(CountersTest, FindsWhatADeathSaysWasAnsweredAndNoLeafTells) {
   const auto verdict = judge(log);
   EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
   EXPECT_THAT(text_of(verdict), HasSubstr("numbers 2 to 3"));
+  log.lost("w-1", 0, {{"avatar-id", 2}}).wait(long_after).stop();
+  EXPECT_THAT(text_of(judge(log)), HasSubstr("numbers 2 to 3")) << "another connection that saw less";
 }
 
 TEST(CountersTest, WaitsForLeavesOfARunningNode) {
@@ -146,6 +148,13 @@ TEST(CountersTest, WaitsForLeavesOfARunningNode) {
   Log many;
   many.begin().sign(1).sign(200);
   EXPECT_THAT(ids(judge(many)), ElementsAre("numbers-missing")) << "more than can be under way";
+  many.loaded({loaded_key("avatar-id")})
+      .add("keys.loaded", {{"keys", {loaded_key("avatar-id")}}, {"unlogged_limit", 198}});
+  EXPECT_THAT(ids(judge(many)), ElementsAre("numbers-awaited")) << "more keys or workers, and it can";
+
+  Log both;
+  both.begin().sign(1).sign(60).sign(120);
+  EXPECT_THAT(ids(judge(both)), ElementsAre("numbers-missing", "numbers-awaited")) << "all gaps together";
 }
 
 TEST(CountersTest, TellsWhatACrashLeftOut) {
@@ -164,6 +173,18 @@ TEST(CountersTest, TellsWhatACrashLeftOut) {
   Log fresh;
   fresh.begin().sign(1).stop().begin().sign(5, "w-2").stop();
   EXPECT_THAT(ids(judge(fresh)), ElementsAre("numbers-missing")) << "no crash";
+
+  Log survived;
+  survived.begin().sign(1).start().loaded({loaded_key("avatar-id")}).sign(5, "w-2").stop();
+  EXPECT_THAT(ids(judge(survived)), ElementsAre("run-not-stopped", "numbers-of-crash"))
+      << "a worker that outlived the node, and is first seen after it";
+  survived.begin().sign(3, "w-3").stop();
+  EXPECT_THAT(ids(judge(survived)), ElementsAre("run-not-stopped", "numbers-of-crash", "numbers-missing"))
+      << "first seen behind a stop";
+
+  Log many;
+  many.begin().sign(1).sign(200).start().loaded({loaded_key("avatar-id")}).wait(long_after).sign(201).stop();
+  EXPECT_THAT(ids(judge(many)), ElementsAre("run-not-stopped", "numbers-missing")) << "more than can be under way";
 }
 
 boost::json::object told(boost::json::array sequences) {
@@ -195,6 +216,35 @@ TEST(CountersTest, CountsTheSignaturesOfCheckpoints) {
   }
 }
 
+TEST(CountersTest, UsesForCheckpointsMayBeToldLate) {
+  Log running;
+  running.begin().add("ledger.checkpoints", told({run(1, 3), run(5, 9)})).wait(long_after);
+  running.add("refusal", {}, {}, "refused");
+  EXPECT_THAT(ids(judge(running)), ElementsAre("numbers-awaited"));
+  running.wait(checkpoint_settling_time).add("refusal", {}, {}, "refused");
+  EXPECT_THAT(ids(judge(running)), ElementsAre("numbers-missing"));
+
+  Log crashed;
+  crashed.begin().sign(1).add("ledger.checkpoints", told({run(1, 3), run(5, 9)})).wait(long_after).sign(2);
+  crashed.start().stop();
+  EXPECT_THAT(ids(judge(crashed)), ElementsAre("run-not-stopped", "numbers-of-crash"));
+  Log other;
+  other.begin().sign(1).sign(3).wait(long_after).sign(4).start().stop();
+  EXPECT_THAT(ids(judge(other)), ElementsAre("run-not-stopped", "numbers-missing")) << "others would have been told";
+}
+
+TEST(CountersTest, UsesForCheckpointsAreOfKeysThatMaySign) {
+  Log unknown;
+  auto details = told({run(1, 2)});
+  details["uses"].as_array()[0].as_object()["kid"] = kid_of("stranger");
+  unknown.begin().add("ledger.checkpoints", details).stop();
+  EXPECT_THAT(ids(judge(unknown)), ElementsAre("key-unknown"));
+  Log retired;
+  retired.begin().loaded({loaded_key("next", "active", "ledger")}).wait(long_after);
+  retired.add("ledger.checkpoints", told({run(1, 2)})).stop();
+  EXPECT_THAT(ids(judge(retired)), ElementsAre("key-retired"));
+}
+
 TEST(CountersTest, TakesWhatAStartTellsAgain) {
   auto start = told({run(1, 12)});
   start["origin"] = "demo.example/node-1";
@@ -215,7 +265,9 @@ TEST(CountersTest, TakesWhatAStartTellsAgain) {
 TEST(CountersTest, FindsDetailsThatAccountForNothing) {
   Log log;
   log.begin().add("worker.lost", {{"worker", "w-1"}}).add("keys.loaded", {{"keys", 1}}).stop();
-  EXPECT_THAT(ids(judge(log)), ElementsAre("details-malformed", "details-malformed"));
+  log.begin().lost("w-1", 1, {{"avatar-id", -1}}).lost("w-1", 1, {{"avatar-id", "1"}}).stop();
+  EXPECT_THAT(ids(judge(log)),
+              ElementsAre("details-malformed", "details-malformed", "details-malformed", "details-malformed"));
 }
 
 TEST(KeysTest, FindsAKeyThatNoLeafNamed) {
@@ -228,7 +280,7 @@ TEST(KeysTest, FindsAKeyThatNoLeafNamed) {
   Log other_name;
   auto other = use("avatar-id", 1);
   other["key"] = "avatar-id-2";
-  other_name.begin().add("sign.avatar-id", {}, {other}).stop();
+  other_name.begin().sign(1).add("sign.avatar-id", {}, {other}).stop();
   EXPECT_THAT(ids(judge(other_name)), ElementsAre("key-unknown"));
 }
 
@@ -238,6 +290,11 @@ TEST(KeysTest, FindsAKeyThatWasRetired) {
   const auto verdict = judge(log);
   EXPECT_THAT(ids(verdict), ElementsAre("key-retired")) << text_of(verdict);
   EXPECT_THAT(text_of(verdict), HasSubstr("leaf 5"));
+
+  Log again;
+  again.begin().loaded({loaded_key("next", "active", "avatar-id")}).wait(long_after);
+  again.loaded({loaded_key("next", "active", "avatar-id")}).sign(1).stop();
+  EXPECT_THAT(ids(judge(again)), ElementsAre("key-retired")) << "since the first leaf that does not name it";
 }
 
 TEST(KeysTest, FindsAKeyThatIsNotActive) {

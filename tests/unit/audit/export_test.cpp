@@ -8,6 +8,7 @@
 #include "support.hpp"
 #include "tlog/export_manifest.hpp"
 #include "tlog/proof.hpp"
+#include "tokens/base64.hpp"
 
 namespace avseal::audit::test {
 namespace {
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
@@ -178,6 +180,36 @@ TEST_F(ExportTest, FindsEachAlteredFile) {
     }
     write_file(entry.path(), bytes);
   }
+}
+
+// Whoever alters a file may put the sums right, and sign a manifest with a key of theirs.
+TEST_F(ExportTest, FindsSumsAndManifestsThatWereMadeAnew) {
+  ASSERT_TRUE(make(300, 310));
+  const auto manifest = tlog::Note::parse(read_file(out / "manifest")).value();
+  write_file(out / "manifest", SoftwareKey().sign_text(manifest.text, std::string(log_origin)));
+  EXPECT_THAT(text_of(check(10)), HasSubstr("export-differs | manifest"));
+  write_file(out / "manifest", manifest.to_string());
+
+  auto sums = read_file(out / "SHA256SUMS");
+  const auto file = read_file(out / "entries.csv");
+  const auto digest_of = [](std::string_view bytes) { return tokens::hex_encode(tokens::sha256(as_bytes(bytes))); };
+  write_file(out / "entries.csv", file + "x");
+  sums.replace(sums.find(digest_of(file)), 64, digest_of(file + "x"));
+  write_file(out / "SHA256SUMS", sums);
+  EXPECT_THAT(ids(check(10)), ElementsAre("export-differs"));
+  EXPECT_THAT(text_of(check(10)), HasSubstr("export-differs | SHA256SUMS"));
+}
+
+TEST_F(ExportTest, FindsCheckpointsThatAreNotItsOwn) {
+  held = {earlier};
+  ASSERT_TRUE(make(200, 210));
+  write_file(out / "earlier/300.checkpoint", key.sign({"demo.example/node-1/2020", 300, {}}));
+  EXPECT_THAT(text_of(check(10)), HasSubstr("checkpoint-unsigned | earlier/300.checkpoint | it is of another log"));
+  write_file(out / "checkpoint", earlier);
+  Verdict verdict;
+  ASSERT_TRUE(check_export(out, Trust::of_keys({key.verifier(std::string(log_origin))}), verdict, {}));
+  EXPECT_THAT(text_of(verdict),
+              HasSubstr("checkpoint-unsigned | checkpoint | it is not the one that the manifest names"));
 }
 
 // The manifest made anew and unsigned: entries must still lead to the signed root.

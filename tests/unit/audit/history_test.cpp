@@ -53,6 +53,9 @@ TEST(HistoryTest, FindsTimeThatGoesBack) {
   same.begin().wait(-10).sign(1).wait(-10).stop();
   EXPECT_TRUE(judge(same).good()) << "equal times are no step back";
   EXPECT_FALSE(judge(log, 0, 1).good()) << "across bundles too";
+  Log behind;
+  behind.begin().wait(-1000).sign(1).sign(2).stop();
+  EXPECT_EQ(judge(behind).count(rules::time_back), 3U) << "each that is behind the latest";
 }
 
 TEST(HistoryTest, WantsALogToBeginWithItsOwnStart) {
@@ -154,6 +157,27 @@ TEST(HistoryTest, BeginsMidway) {
   const auto later = judge(gap, 2);
   EXPECT_THAT(text_of(later), HasSubstr("no leaf tells of number 43"));
   EXPECT_THAT(ids(later), ElementsAre("numbers-missing")) << "41 may lie before";
+
+  Log stranger;
+  stranger.begin().add("sign.avatar-id", {}, {use("avatar-id", 9)}).loaded({loaded_key("ledger")});
+  stranger.add("sign.avatar-id", {}, {use("avatar-id", 10)}).stop();
+  EXPECT_THAT(text_of(judge(stranger, 2)), HasSubstr("key-unknown | leaf 4")) << "once the keys were named";
+  EXPECT_EQ(judge(stranger, 2).count(rules::key_unknown), 1U) << "before, it may have been named earlier";
+}
+
+// No leaf has said yet of which kind the key is.
+TEST(HistoryTest, TakesUsesThatAreToldMidwayForThoseOfCheckpoints) {
+  const auto told = [](std::int64_t first, std::int64_t last) {
+    const boost::json::object uses{{"key", "ledger"},
+                                   {"kid", kid_of("ledger")},
+                                   {"sequences", {boost::json::array{first, last}}},
+                                   {"worker", "w-1"}};
+    return boost::json::object{{"uses", boost::json::array{uses}}};
+  };
+  Log log;
+  log.begin().add("ledger.checkpoints", told(5, 9)).wait(10 * settling_time);
+  log.add("ledger.checkpoints", told(11, 12)).stop();
+  EXPECT_THAT(ids(judge(log, 2)), IsEmpty()) << "10 may have been told before";
 }
 
 TEST(HistoryTest, BoundsWhatItTells) {

@@ -174,7 +174,8 @@ TEST_F(TamperTest, ATileOfEachLevel) {
 
 TEST_F(TamperTest, ABundleIsGoneCutOrExchanged) {
   fs::remove(log / "tile/entries/009");
-  EXPECT_THAT(text_of(verify()), HasSubstr("entries-missing | tile/entries/009"));
+  EXPECT_THAT(ids(verify()), AllOf(Contains("entries-missing"), Not(Contains("log-truncated"))))
+      << "it goes on behind it";
   SetUp();
   cut("tile/entries/009");
   EXPECT_THAT(text_of(verify()), HasSubstr("entries-malformed | tile/entries/009"));
@@ -193,6 +194,17 @@ TEST_F(TamperTest, ABundleAndItsTileAreGone) {
   const auto verdict = verify();
   EXPECT_THAT(ids(verdict), AllOf(Contains("entries-missing"), Contains("tile-missing")));
   EXPECT_THAT(ids(verdict), Not(Contains("root-differs"))) << "the tile above knows the hash of all 256";
+  fs::remove(log / fmt::format("tile/1/000.p/{}", size / 256));
+  options.held = {{"mine", site_->key.sign({std::string(log_origin), 2'600, {}})}};
+  const auto without = text_of(verify());
+  EXPECT_THAT(without, HasSubstr("root-differs | checkpoint | too much is missing to make the root"));
+  EXPECT_THAT(without, HasSubstr("checkpoint-not-compared | checkpoint mine"));
+}
+
+// Entries and tiles fit together, and another root is signed.
+TEST_F(TamperTest, TheRootThatIsSigned) {
+  write_file(log / "checkpoint", site_->key.sign({std::string(log_origin), size, {}}));
+  EXPECT_THAT(text_of(verify()), HasSubstr("root-differs | checkpoint | the entries lead to "));
 }
 
 TEST_F(TamperTest, TheEndIsGone) {
@@ -226,6 +238,10 @@ TEST_F(TamperTest, AnOlderCopy) {
   options.held = {{"mine", held_[2]}};
   const auto verdict = verify();
   EXPECT_THAT(text_of(verdict), HasSubstr("log-shrunk | checkpoint mine | it signs 3000 leaves, and the log has 2560"));
+  options.held.clear();
+  options.since = HeldNote{"since", held_[2]};
+  EXPECT_THAT(text_of(verify()), HasSubstr("log-shrunk | checkpoint since"));
+  EXPECT_EQ(verified.read, 2560U) << "all of it";
 }
 
 // Leaves are removed, the tree is made anew and signed with the log's own key.
@@ -267,15 +283,16 @@ class PeriodsTest : public ::testing::Test, protected Site {
     const auto checkpoint = tlog::Checkpoint::parse(tlog::Note::parse(closed_)->text).value();
     Log second;
     second.time = first.time;
-    second.add(
-        "ledger.start",
-        {{"origin", "demo.example/node-1"},
-         {"previous", {{"origin", origin}, {"root", root_.value_or(tlog::hash_text(checkpoint.root))}, {"size", 5}}}});
+    second.add("ledger.start",
+               {{"origin", "demo.example/node-1"},
+                {"previous",
+                 {{"origin", origin}, {"root", root_.value_or(tlog::hash_text(checkpoint.root))}, {"size", size_}}}});
     second.wait(1'000'000).sign(3).sign(4);
     write(second);
   }
   std::string closed_;
   std::optional<std::string> root_;
+  std::uint64_t size_ = 5;
 };
 
 TEST_F(PeriodsTest, AreJudgedAsOneLog) {
@@ -304,6 +321,14 @@ TEST_F(PeriodsTest, MustBeTheOnesThatTheirSuccessorNames) {
   root_ = tlog::hash_text({});
   SetUp();
   EXPECT_THAT(ids(verify()), ElementsAre("previous-differs"));
+  root_.reset();
+  size_ = 4;
+  SetUp();
+  EXPECT_THAT(ids(verify()), ElementsAre("previous-differs"));
+  size_ = 5;
+  SetUp();
+  write_to(log / "closed/2025", "demo.example/node-1/2024", leaves_of(5));
+  EXPECT_THAT(text_of(verify()), HasSubstr("it is of demo.example/node-1/2024, expected demo.example/node-1/2025"));
 }
 
 // Leaves behind the last checkpoint.

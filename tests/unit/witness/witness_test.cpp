@@ -87,6 +87,18 @@ TEST_F(WitnessTest, CosignsWhatGoesOn) {
   EXPECT_EQ(witness_->newest(std::string(64, '0')).error().category, Category::not_found);
 }
 
+TEST_F(WitnessTest, KeepsNoSignaturesOfStrangers) {
+  auto asked = request(0, 5);
+  asked.note.signatures.push_back(tlog::Cosigner("other.example").cosign(asked.note.text, 1));
+  expect_cosigned(asked);
+  const auto note =
+      tlog::Note::parse(witness_->newest(tokens::hex_encode(tokens::sha256(as_bytes("log.example/1")))).value())
+          .value();
+  ASSERT_EQ(note.signatures.size(), 2U);
+  EXPECT_TRUE(log_.key().made(note.signatures[0]));
+  EXPECT_TRUE(witness_->key().made(note.signatures[1]));
+}
+
 TEST_F(WitnessTest, TellsItsSizeToAStaleLog) {
   expect_cosigned(request(0, 5));
   for (const auto& stale : {request(0, 17), request(4, 17), request(6, 17), request(0, 0)}) {
