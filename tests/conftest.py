@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 import pytest
@@ -18,6 +19,12 @@ def pytest_configure():
         os.environ["LSAN_OPTIONS"] = f"suppressions={suppressions}:print_suppressions=0"
 
 
+def remove(path):
+    """Also what is read-only: closed logs."""
+    subprocess.run(["chmod", "-R", "u+w", path], check=False)
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def build():
     return pathlib.Path(os.environ["AVSEAL_BUILD"])
@@ -27,7 +34,7 @@ def build():
 def directory():
     path = pathlib.Path(tempfile.mkdtemp(prefix="avs", dir="/tmp"))
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    remove(path)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +46,7 @@ def stopped_site(request):
     site.make()
     yield site
     site.stop()
-    shutil.rmtree(path, ignore_errors=True)
+    remove(path)
 
 
 @pytest.fixture(scope="module")

@@ -124,10 +124,11 @@ void History::run_begins(const boost::json::object& details, std::uint64_t leaf)
                       fmt::format("ledger.start of origin \"{}\" in the log \"{}\"", text(details, "origin"), origin_));
     }
     previous_ = previous_in(details);
+    if (previous_ && !details.contains("interrupted")) return;
   }
   if (stopped_) {
     counters_.began_again();
-  } else if (first_time_ && leaf != 0) {
+  } else if (first_time_ && (leaf != 0 || previous_)) {
     counters_.crashed(time_before_);
     verdict_.note("run-not-stopped", place_of(leaf),
                   "the node started again and its run before had not ended with ledger.stop",

@@ -55,6 +55,17 @@ Result<std::optional<Published>> read_published(const std::filesystem::path& dir
   return std::optional(Published{checkpoint.origin, checkpoint.size, checkpoint.root, std::string(as_text(*bytes))});
 }
 
+Result<std::string> with_signatures(std::string_view note, std::span<const tlog::NoteSignature> more) {
+  AVSEAL_TRY(auto signed_note, tlog::Note::parse(note));
+  for (const auto& signature : more) {
+    std::erase_if(signed_note.signatures, [&](const tlog::NoteSignature& other) {
+      return other.name == signature.name && other.key_id == signature.key_id;
+    });
+    signed_note.signatures.push_back(signature);
+  }
+  return signed_note.to_string();
+}
+
 Result<Checkpointer> Checkpointer::open(Options options, std::uint64_t committed) {
   Checkpointer checkpointer(std::move(options));
   AVSEAL_TRY(const auto found, read_published(checkpointer.options_.directory));
@@ -233,14 +244,7 @@ Result<void> Checkpointer::write_checkpoint(std::string_view note) {
 
 Result<void> Checkpointer::add(std::span<const tlog::NoteSignature> cosignatures) {
   AVSEAL_CHECK(check_directory());
-  AVSEAL_TRY(auto note, tlog::Note::parse(published_->note));
-  for (const auto& cosignature : cosignatures) {
-    std::erase_if(note.signatures, [&](const tlog::NoteSignature& other) {
-      return other.name == cosignature.name && other.key_id == cosignature.key_id;
-    });
-    note.signatures.push_back(cosignature);
-  }
-  auto text = note.to_string();
+  AVSEAL_TRY(auto text, with_signatures(published_->note, cosignatures));
   AVSEAL_CHECK(write_checkpoint(text));
   published_->note = std::move(text);
   return {};

@@ -11,6 +11,9 @@ namespace avseal::ledger {
 // The checkpoint that stands in a directory, not yet verified; empty: none. Error "ledger-head".
 Result<std::optional<Published>> read_published(const std::filesystem::path& directory);
 
+// A checkpoint's note with more signatures; those of a signer that it has already are replaced.
+Result<std::string> with_signatures(std::string_view note, std::span<const tlog::NoteSignature> more);
+
 // Makes checkpoints of one log, in this order: leaves read from the segments, where they are on disk; signed;
 // remembered by the HeadStore, from which on the checkpoint counts as given out; tiles; the file `checkpoint`. For one
 // thread.
@@ -35,8 +38,7 @@ class Checkpointer {
   // error for which is_for_good() is false, it may be called again.
   Result<void> publish(std::uint64_t committed, CheckpointSigner& signer);
   static bool is_for_good(const Error& error);
-  // Adds signatures of witnesses to the published checkpoint; those of a signer that it has already are replaced.
-  // Errors as of publish().
+  // Adds signatures of witnesses to the published checkpoint. Errors as of publish().
   Result<void> add(std::span<const tlog::NoteSignature> cosignatures);
 
   // Of the ledger keys, that no leaf tells yet.

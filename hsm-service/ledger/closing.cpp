@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <spdlog/spdlog.h>
+
 #include "ledger/errors.hpp"
 #include "ledger/period.hpp"
 #include "ledger/segment_files.hpp"
@@ -12,28 +14,49 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view closed_name = "closed";
-
-fs::path closed_directory(const fs::path& directory, int year) {
-  return directory / closed_name / fmt::format("{:04}", year);
-}
+constexpr auto writing = fs::perms::owner_write | fs::perms::group_write | fs::perms::others_write;
 
 Result<void> sync(const fs::path& directory, FileOps& files) {
   if (files.sync_directory(directory) == 0) return {};
   return errors::unavailable("cannot sync", directory, errno);
 }
 
+Error failed(std::string_view what, const fs::path& path) {
+  const int error = errno;
+  if (error == ENOSPC || error == EDQUOT) {
+    return errors::full(path.parent_path(), fmt::format("{} {}", what, path.string()));
+  }
+  return errors::unavailable(what, path, error);
+}
+
 Result<void> make_directory(const fs::path& path, FileOps& files) {
-  if (files.mkdir(path, 0755) != 0 && errno != EEXIST) return errors::unavailable("cannot create", path, errno);
+  if (files.mkdir(path, 0755) != 0 && errno != EEXIST) return failed("cannot create", path);
   return sync(path.parent_path(), files);
 }
 
 Result<void> move(const fs::path& from, const fs::path& to, FileOps& files) {
   std::error_code ignored;
   if (!fs::exists(from, ignored)) return {};
-  if (files.rename(from, to) != 0) return errors::unavailable("cannot move", from, errno);
+  if (files.rename(from, to) != 0) return failed("cannot move", from);
   AVSEAL_CHECK(sync(to.parent_path(), files));
   return sync(from.parent_path(), files);
+}
+
+// Directories after what is in them: so one that nobody may write is done, with all below it.
+Result<void> make_read_only(const fs::path& path, FileOps& files) {
+  std::error_code failed;
+  const auto status = fs::status(path, failed);
+  if (failed) return errors::unavailable("cannot look at", path, failed.value());
+  if ((status.permissions() & writing) == fs::perms::none) return {};
+  fs::directory_iterator entries;
+  if (fs::is_directory(status)) entries = fs::directory_iterator(path, failed);
+  for (; !failed && entries != fs::directory_iterator(); entries.increment(failed)) {
+    AVSEAL_CHECK(make_read_only(entries->path(), files));
+  }
+  if (failed) return errors::unavailable("cannot list", path, failed.value());
+  const auto mode = static_cast<mode_t>(status.permissions() & ~writing);
+  if (files.chmod(path, mode) != 0) return errors::unavailable("cannot make read-only", path, errno);
+  return {};
 }
 
 // Whether a file of the log is where the next log will be.
@@ -64,16 +87,45 @@ Result<void> close_log(const fs::path& directory, std::string_view log_origin, F
   AVSEAL_TRY(const auto starts, segment_starts(directory));
   for (const auto start : starts) {
     const auto file = directory / segment_name(start);
-    if (files.unlink(file) != 0) return errors::unavailable("cannot remove", file, errno);
+    if (files.unlink(file) != 0) return failed("cannot remove", file);
   }
   return sync(directory, files);
+}
+
+void freeze_log(const fs::path& directory, std::string_view log_origin, FileOps& files) {
+  const auto frozen = make_read_only(closed_directory(directory, year_of_log(log_origin)), files);
+  if (!frozen) spdlog::warn("event=ledger-not-frozen log={} detail=\"{}\"", log_origin, frozen.error().detail);
+}
+
+Result<Published> cosign_closed_log(const fs::path& directory, const Published& last,
+                                    std::span<const tlog::NoteSignature> cosignatures, std::shared_ptr<FileOps> files) {
+  const int year = year_of_log(last.origin);
+  const auto closed = closed_directory(directory, year);
+  AVSEAL_TRY(const auto found, read_published(closed));
+  if (!found || found->note != last.note) {
+    return errors::head(fmt::format("{} is not the log's last one any more", (closed / "checkpoint").string()));
+  }
+  AVSEAL_TRY(auto note, with_signatures(last.note, cosignatures));
+  std::error_code unknown;
+  const auto status = fs::status(closed, unknown);
+  if (unknown) return errors::unavailable("cannot look at", closed, unknown.value());
+  if (files->chmod(closed, static_cast<mode_t>(status.permissions() | fs::perms::owner_write)) != 0) {
+    return errors::unavailable("cannot make writable", closed, errno);
+  }
+  const auto bytes = as_bytes(note);
+  const LogFile checkpoint{(closed / "checkpoint").lexically_relative(directory), {bytes.begin(), bytes.end()}};
+  const auto written = LogFiles(directory, files).write({&checkpoint, 1});
+  freeze_log(directory, last.origin, *files);
+  if (!written) return written.error();
+  return Published{last.origin, last.size, last.root, std::move(note)};
 }
 
 Result<void> finish_closing(const fs::path& directory, std::string_view node_origin, FileOps& files) {
   for (const int year : closed_years(directory)) {
     const auto origin = log_origin(node_origin, year);
     AVSEAL_TRY(const bool interrupted, has_files_of(directory, origin));
-    if (interrupted) return close_log(directory, origin, files);
+    if (interrupted) AVSEAL_CHECK(close_log(directory, origin, files));
+    freeze_log(directory, origin, files);
   }
   return {};
 }

@@ -9,7 +9,12 @@
 namespace avseal::ledger {
 
 int FileOps::create(const std::filesystem::path& file, mode_t mode) {
-  return ::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (fd < 0 || ::fchmod(fd, mode) == 0) return fd;
+  const int failed = errno;
+  ::close(fd);
+  errno = failed;
+  return -1;
 }
 
 int FileOps::open(const std::filesystem::path& file) {
@@ -33,7 +38,12 @@ int FileOps::preallocate(int fd, off_t offset, off_t size) {
 }
 
 int FileOps::mkdir(const std::filesystem::path& directory, mode_t mode) {
-  return ::mkdir(directory.c_str(), mode);
+  const int made = ::mkdir(directory.c_str(), mode);
+  return made == 0 ? ::chmod(directory.c_str(), mode) : made;
+}
+
+int FileOps::chmod(const std::filesystem::path& path, mode_t mode) {
+  return ::chmod(path.c_str(), mode);
 }
 
 int FileOps::rename(const std::filesystem::path& from, const std::filesystem::path& to) {

@@ -9,7 +9,8 @@
 namespace avseal::ledger {
 
 // The system calls that change what is on disk, so that a test can let them fail, or cut the power between two of them.
-// Each behaves as the call it names, errno included.
+// Each behaves as the call it names, errno included; but what is made has the mode that is asked for, whatever the
+// umask.
 class FileOps {
  public:
   virtual ~FileOps() = default;
@@ -20,6 +21,7 @@ class FileOps {
   virtual int fdatasync(int fd);
   virtual int preallocate(int fd, off_t offset, off_t size);  // fallocate(FALLOC_FL_KEEP_SIZE)
   virtual int mkdir(const std::filesystem::path& directory, mode_t mode);
+  virtual int chmod(const std::filesystem::path& path, mode_t mode);
   virtual int rename(const std::filesystem::path& from, const std::filesystem::path& to);
   virtual int unlink(const std::filesystem::path& file);
   virtual int rmdir(const std::filesystem::path& directory);

@@ -95,7 +95,7 @@ EventText::EventText(const Event& event, std::string_view id, std::span<const Su
   if (!subjects.empty()) tail_ += "\"subjects\":" + subjects_text(subjects) + ',';
 }
 
-LeafDraft EventText::finish(std::span<const KeyUse> uses, std::size_t omitted, Outcome outcome,
+LeafDraft EventText::finish(std::vector<KeyUse> uses, std::size_t omitted, Outcome outcome,
                             std::string_view reason) && {
   std::string keys;
   for (const auto& use : uses) {
@@ -115,7 +115,7 @@ LeafDraft EventText::finish(std::span<const KeyUse> uses, std::size_t omitted, O
   append_member(middle, "reason", reason.substr(0, max_reason_size));
   middle += tail_;
   middle += "\"time\":";
-  return LeafDraft{std::move(head_), std::move(middle)};
+  return LeafDraft{std::move(head_), std::move(middle), std::move(uses)};
 }
 
 void LeafDraft::append_to(Bytes& out, std::uint64_t index, std::int64_t unix_ms) const {

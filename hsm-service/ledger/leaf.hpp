@@ -18,6 +18,7 @@ inline constexpr std::size_t max_key_uses = 64;        // of one leaf; more are 
 struct LeafDraft {
   std::string head;
   std::string middle;
+  std::vector<KeyUse> uses = {};  // that it tells of
 
   void append_to(Bytes& out, std::uint64_t index, std::int64_t unix_ms) const;
 };
@@ -34,7 +35,7 @@ class EventText {
   EventText(const Event& event, std::string_view id, std::span<const SubjectTag> subjects);
 
   [[nodiscard]] std::size_t size() const { return head_.size() + tail_.size(); }
-  [[nodiscard]] LeafDraft finish(std::span<const KeyUse> uses, std::size_t omitted, Outcome outcome,
+  [[nodiscard]] LeafDraft finish(std::vector<KeyUse> uses, std::size_t omitted, Outcome outcome,
                                  std::string_view reason) &&;
 
  private:

@@ -83,6 +83,9 @@ class NodeLedger final : public Ledger {
   [[nodiscard]] std::optional<Published> published() const override {
     return publisher_ ? publisher_->published() : std::nullopt;
   }
+  [[nodiscard]] std::optional<Published> closed() const override {
+    return publisher_ ? publisher_->closed() : std::nullopt;
+  }
   asio::awaitable<Result<Published>> covered(std::uint64_t index,
                                              std::chrono::steady_clock::time_point deadline) override;
   void cosigned(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures) override {
@@ -173,8 +176,7 @@ Result<std::shared_ptr<Ledger>> Ledger::open(Config config, Clock clock, prometh
   auto periods = std::make_unique<Periods>(config, clock);
   AVSEAL_TRY(auto log, periods->open());
   const auto tail = log.segments->tail();
-  const auto uses = log.checkpointer ? log.checkpointer->take_uses() : CheckpointUses();
-  auto first = start_leaf(periods->origin(), tail, log.previous, uses);
+  auto first = start_leaf(StartOf::run, periods->origin(), tail, log.previous, log.uses);
   auto metrics = std::make_shared<Metrics>(registry);
   const Writer::Options options{config.max_pending, config.append_limit, leaf_time(tail.last_leaf)};
   auto writer = Writer::start(std::move(log.segments), options, std::move(clock), metrics);

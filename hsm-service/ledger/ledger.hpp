@@ -79,12 +79,14 @@ class Ledger {
 
   // The last published checkpoint; empty before the first.
   [[nodiscard]] virtual std::optional<Published> published() const = 0;
+  // The last checkpoint of the log that was closed last; empty: none was.
+  [[nodiscard]] virtual std::optional<Published> closed() const = 0;
   // Waits for a published checkpoint of the current log that covers the leaf; gives the latest. Errors
   // "ledger-index-unknown" (not_found): there is no such leaf yet; "ledger-not-covered" (unavailable): not in time.
   virtual boost::asio::awaitable<Result<Published>> covered(std::uint64_t index,
                                                             std::chrono::steady_clock::time_point deadline) = 0;
 
-  // Signatures of witnesses for a published checkpoint; they are added to it if it is still the latest.
+  // Signatures of witnesses for a published checkpoint; they are added to it if it is still the latest, or closed().
   virtual void cosigned(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures) = 0;
 
   [[nodiscard]] virtual std::string origin() const = 0;    // of the current log: "<operator>/<node>/<year>"

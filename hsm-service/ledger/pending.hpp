@@ -16,7 +16,7 @@ struct Slot::Pending {
 
   // Hands the leaf to the writer; *this is spent.
   void append(Outcome outcome, std::string_view reason, Completion<Appended> done) {
-    auto draft = std::move(event).finish(uses, omitted, outcome, reason);
+    auto draft = std::move(event).finish(std::move(uses), omitted, outcome, reason);
     writer->append(std::move(place), std::move(draft), std::move(done));
   }
 };

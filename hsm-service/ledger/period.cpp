@@ -24,6 +24,14 @@ int year_of_log(std::string_view log_origin) {
   return year;
 }
 
+std::chrono::system_clock::time_point end_of_year(int year) {
+  return std::chrono::sys_days(std::chrono::year(year + 1) / std::chrono::January / 1);
+}
+
+std::filesystem::path closed_directory(const std::filesystem::path& directory, int year) {
+  return directory / "closed" / fmt::format("{:04}", year);
+}
+
 Result<std::string> current_origin(const std::filesystem::path& directory, std::string_view node_origin,
                                    std::chrono::system_clock::time_point now) {
   AVSEAL_TRY(const auto header, last_segment_header(directory));

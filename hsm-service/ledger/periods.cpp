@@ -12,14 +12,29 @@ Result<Periods::Log> Periods::open() {
   return open_log(origin, published ? published->size : 0);
 }
 
-bool Periods::is_over() const {
-  return year_of(clock_()) > year_of_log(origin());
+std::chrono::system_clock::duration Periods::left() const {
+  return end_of_year(year_of_log(origin())) - clock_();
 }
 
 Result<Periods::Log> Periods::turn() {
   AVSEAL_CHECK(close_log(config_.directory, origin(), *config_.files));
   AVSEAL_TRY(const auto next, current_origin(config_.directory, config_.origin, clock_()));
   return open_log(next, 0);
+}
+
+void Periods::freeze(const Published& last) const {
+  freeze_log(config_.directory, last.origin, *config_.files);
+}
+
+Result<Published> Periods::cosign(const Published& last, std::span<const tlog::NoteSignature> cosignatures) const {
+  return cosign_closed_log(config_.directory, last, cosignatures, config_.files);
+}
+
+std::optional<Published> Periods::last_closed() const {
+  const auto year = last_closed_year(config_.directory);
+  if (!year) return std::nullopt;
+  const auto last = read_published(closed_directory(config_.directory, *year));
+  return last ? *last : std::nullopt;
 }
 
 std::string Periods::origin() const {
@@ -38,6 +53,13 @@ Result<Periods::Log> Periods::open_log(const std::string& origin, std::uint64_t 
   if (config_.heads != nullptr) {
     Checkpointer::Options options{config_.directory, origin, config_.keys, config_.heads, config_.files};
     AVSEAL_TRY(log.checkpointer, Checkpointer::open(std::move(options), log.segments->next_index()));
+    log.uses = log.checkpointer->take_uses();
+    if (log.previous) {
+      AVSEAL_TRY(const auto last, config_.heads->head(log.previous->origin));
+      if (last) {
+        AVSEAL_TRY(log.uses, CheckpointUses::parse(last->uses));
+      }
+    }
   }
   const std::lock_guard lock(mutex_);
   origin_ = origin;

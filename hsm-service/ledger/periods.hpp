@@ -14,16 +14,23 @@ class Periods {
     std::unique_ptr<SegmentLog> segments;
     std::optional<Checkpointer> checkpointer;  // with heads
     std::optional<Published> previous;         // of a log that begins: the last checkpoint of the one before
+    CheckpointUses uses;                       // of the ledger keys, that no leaf tells yet
   };
 
   // config.files is there.
   Periods(Config config, Clock clock) : config_(std::move(config)), clock_(std::move(clock)) {}
 
   Result<Log> open();
-  [[nodiscard]] bool is_over() const;  // the current log's year
-  // The current log's last checkpoint covers all its leaves, and nobody writes to it. An error is for good.
+  [[nodiscard]] std::chrono::system_clock::duration left() const;  // of the current log's year
+  // The current log's last checkpoint covers all its leaves, and nobody writes to it. After an error that is not for
+  // good, it may be called again.
   Result<Log> turn();
-  [[nodiscard]] std::string origin() const;  // of the current log; thread-safe
+  void freeze(const Published& last) const;  // the log that turn() closed
+  // Adds signatures of witnesses to the last checkpoint of a closed log.
+  [[nodiscard]] Result<Published> cosign(const Published& last,
+                                         std::span<const tlog::NoteSignature> cosignatures) const;
+  [[nodiscard]] std::optional<Published> last_closed() const;  // its last checkpoint, if it can be read
+  [[nodiscard]] std::string origin() const;                    // of the current log; thread-safe
 
  private:
   Result<Log> open_log(const std::string& origin, std::uint64_t published);

@@ -16,6 +16,12 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds longest_pause{30'000};  // between two tries
 constexpr std::chrono::hours uses_interval{1};              // between two leaves that tell the uses of the ledger key
 constexpr std::size_t max_runs = 256;                       // of sequences in such a leaf
+constexpr std::chrono::hours longest_wait{1};
+constexpr std::chrono::seconds turn_poll{1};  // how often it is looked whether a log may end whose year is over
+
+bool is_of(const std::optional<Published>& known, const Published& checkpoint) {
+  return known && known->origin == checkpoint.origin && known->root == checkpoint.root;
+}
 
 }  // namespace
 
@@ -27,6 +33,7 @@ Publisher::Publisher(Checkpointer checkpointer, Periods& periods, Writer& writer
       metrics_(std::move(metrics)),
       checkpointer_(std::move(checkpointer)),
       published_(checkpointer_.published()),
+      closed_(periods.last_closed()),
       uses_told_(SteadyClock::now()) {
   metrics_->published.Set(static_cast<double>(checkpointer_.size()));
   thread_ = std::thread([this] { run(); });
@@ -64,11 +71,17 @@ std::optional<Published> Publisher::published() const {
   return published_;
 }
 
+std::optional<Published> Publisher::closed() const {
+  const std::lock_guard lock(mutex_);
+  return closed_;
+}
+
 void Publisher::add(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures) {
   {
     const std::lock_guard lock(mutex_);
-    if (!published_ || published_->origin != checkpoint.origin || published_->root != checkpoint.root) return;
-    std::move(signatures.begin(), signatures.end(), std::back_inserter(cosignatures_));
+    const bool current = is_of(published_, checkpoint);
+    if (!current && !is_of(closed_, checkpoint)) return;
+    std::move(signatures.begin(), signatures.end(), std::back_inserter(current ? cosignatures_ : closed_cosignatures_));
   }
   wake_.notify_one();
 }
@@ -96,7 +109,8 @@ void Publisher::run() {
     wake_.wait_until(lock, wake_at_);
     if (may_publish() && SteadyClock::now() >= next_round_) publish(lock);
     if (!cosignatures_.empty() && !stopped_) add_cosignatures(lock);
-    if (signer_ != nullptr && !stopped_ && failures_ == 0 && periods_.is_over() && writer_.healthy()) turn(lock);
+    if (may_turn()) turn(lock);
+    if (!closed_cosignatures_.empty() && !turning_) add_to_closed(lock);
     resume_waiters(SteadyClock::now());
   }
   for (bool again = true; again && may_publish(); again = failures_ == 0) publish(lock);
@@ -104,13 +118,21 @@ void Publisher::run() {
 }
 
 bool Publisher::may_publish() const {
-  return signer_ != nullptr && !stopped_ && writer_.size() > (published_ ? published_->size : 0);
+  return signer_ != nullptr && !stopped_ && !turning_ && writer_.size() > (published_ ? published_->size : 0);
+}
+
+bool Publisher::may_turn() const {
+  if (signer_ == nullptr || stopped_) return false;
+  if (turning_) return SteadyClock::now() >= next_round_;
+  return failures_ == 0 && periods_.left().count() <= 0 && writer_.healthy();
 }
 
 Publisher::Time Publisher::next_wake() const {
-  auto wake = SteadyClock::now() + std::chrono::hours(1);
-  if (may_publish()) wake = std::min(wake, next_round_);
+  const auto left = std::chrono::duration_cast<SteadyClock::duration>(periods_.left());
+  auto wake = SteadyClock::now() + std::clamp<SteadyClock::duration>(left, turn_poll, longest_wait);
+  if (may_publish() || (turning_ && signer_ != nullptr && !stopped_)) wake = std::min(wake, next_round_);
   if (!cosignatures_.empty() && !stopped_) wake = SteadyClock::now();
+  if (!closed_cosignatures_.empty() && !turning_) wake = SteadyClock::now();
   for (const auto& waiter : waiters_) wake = std::min(wake, waiter.deadline);
   return wake;
 }
@@ -127,7 +149,7 @@ void Publisher::publish(std::unique_lock<std::mutex>& lock) {
   if (done) {
     succeeded(started, checkpointer_.size() < committed);
   } else {
-    failed(done.error());
+    failed("checkpoint-failed", done.error());
   }
   publishing_ = false;
   idle_.notify_all();
@@ -142,10 +164,24 @@ void Publisher::add_cosignatures(std::unique_lock<std::mutex>& lock) {
   if (added) {
     published_ = checkpointer_.published();
   } else {
-    failed(added.error());
+    failed("checkpoint-failed", added.error());
   }
   publishing_ = false;
   idle_.notify_all();
+}
+
+// Nothing is lost for the log that is not: it stands without them.
+void Publisher::add_to_closed(std::unique_lock<std::mutex>& lock) {
+  const auto signatures = std::exchange(closed_cosignatures_, {});
+  const auto last = *closed_;
+  lock.unlock();
+  const auto added = periods_.cosign(last, signatures);
+  lock.lock();
+  if (added) {
+    closed_ = *added;
+  } else {
+    spdlog::warn("event=ledger-closed-not-cosigned log={} detail=\"{}\"", last.origin, added.error().detail);
+  }
 }
 
 void Publisher::turn(std::unique_lock<std::mutex>& lock) {
@@ -154,18 +190,21 @@ void Publisher::turn(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   writer_.pause();
   const auto done = begin_next_log(signer);
+  writer_.resume();
   lock.lock();
   if (done) {
-    published_.reset();
-    cosignatures_.clear();
+    turning_ = false;
+    failures_ = 0;
     next_round_ = SteadyClock::now();
   } else {
-    failed(done.error());
+    failed(turning_ ? "ledger-turn-failed" : "checkpoint-failed", done.error());
   }
   publishing_ = false;
   idle_.notify_all();
+  if (!done) return;
+  const auto last = *closed_;
   lock.unlock();
-  writer_.resume();
+  periods_.freeze(last);
   lock.lock();
 }
 
@@ -174,15 +213,22 @@ Result<void> Publisher::begin_next_log(CheckpointSigner& signer) {
   while (checkpointer_.size() < writer_.size()) AVSEAL_CHECK(checkpointer_.publish(writer_.size(), signer));
   {
     const std::lock_guard lock(mutex_);
-    published_ = checkpointer_.published();
-    cosignatures_.clear();
-    resume_waiters(SteadyClock::now());
+    if (!std::exchange(turning_, true)) {
+      published_ = checkpointer_.published();
+      resume_waiters(SteadyClock::now());
+      closed_ = std::exchange(published_, std::nullopt);
+      cosignatures_.clear();
+      closed_cosignatures_.clear();
+    }
   }
   auto next = periods_.turn();
-  if (!next) return Checkpointer::is_for_good(next.error()) ? next.error() : errors::stopped(next.error().detail);
+  if (!next) {
+    writer_.lose_log(next.error());
+    return next.error();
+  }
   const auto uses = checkpointer_.take_uses();
   checkpointer_ = std::move(*next->checkpointer);
-  writer_.use_log(std::move(next->segments), start_leaf(periods_.origin(), {}, next->previous, uses));
+  writer_.use_log(std::move(next->segments), start_leaf(StartOf::log, periods_.origin(), {}, next->previous, uses));
   spdlog::info("event=ledger-turned origin={}", periods_.origin());
   return {};
 }
@@ -197,14 +243,14 @@ void Publisher::succeeded(Time started, bool more) {
   failures_ = 0;
 }
 
-void Publisher::failed(const Error& error) {
+void Publisher::failed(std::string_view event, const Error& error) {
   count(metrics_->checkpoint_failures, error.reason);
   if (Checkpointer::is_for_good(error)) {
     stopped_ = true;
     writer_.stop_for_good(error);
     return;
   }
-  if (failures_ == 0) spdlog::error("event=checkpoint-failed reason={} detail=\"{}\"", error.reason, error.detail);
+  if (failures_ == 0) spdlog::error("event={} reason={} detail=\"{}\"", event, error.reason, error.detail);
   next_round_ = SteadyClock::now() + std::min(longest_pause, interval_ * (1 << std::min(failures_, 5U)));
   ++failures_;
 }

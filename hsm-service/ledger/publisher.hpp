@@ -7,7 +7,8 @@ namespace avseal::ledger {
 
 // The one thread that publishes the log: a checkpoint as soon as there are leaves that none covers, but at most one per
 // interval. While there is no signature it tries again, and the log goes on growing; what it cannot trust any more
-// stops the log for good. When the log's year is over and all of it is published, the next log begins.
+// stops the log for good. When the log's year is over and all of it is published, the next log begins; while there is
+// no room for it, it tries again.
 class Publisher {
  public:
   Publisher(Checkpointer checkpointer, Periods& periods, Writer& writer, std::chrono::milliseconds interval,
@@ -21,6 +22,7 @@ class Publisher {
   void wait_until_covered(std::uint64_t index, std::chrono::steady_clock::time_point deadline,
                           Completion<Result<Published>> done);
   [[nodiscard]] std::optional<Published> published() const;
+  [[nodiscard]] std::optional<Published> closed() const;                               // see Ledger::closed()
   void add(const Published& checkpoint, std::vector<tlog::NoteSignature> signatures);  // see Ledger::cosigned()
   [[nodiscard]] CheckpointUses take_uses();                                            // for a leaf that tells them
   void close();  // publishes what is committed, if it can; joins the thread
@@ -35,13 +37,15 @@ class Publisher {
 
   void run();
   [[nodiscard]] bool may_publish() const;
+  [[nodiscard]] bool may_turn() const;
   [[nodiscard]] Time next_wake() const;
   void publish(std::unique_lock<std::mutex>& lock);
   void add_cosignatures(std::unique_lock<std::mutex>& lock);
+  void add_to_closed(std::unique_lock<std::mutex>& lock);
   void turn(std::unique_lock<std::mutex>& lock);
   Result<void> begin_next_log(CheckpointSigner& signer);
   void succeeded(Time started, bool more);
-  void failed(const Error& error);
+  void failed(std::string_view event, const Error& error);
   void resume_waiters(Time now);
   void tell_uses(Time now);
 
@@ -56,13 +60,16 @@ class Publisher {
   Checkpointer checkpointer_;     // the thread's, while it publishes
   CheckpointSigner* signer_ = nullptr;
   std::optional<Published> published_;
+  std::optional<Published> closed_;
   std::vector<Waiter> waiters_;
-  std::vector<tlog::NoteSignature> cosignatures_;  // of published_, not in it yet
+  std::vector<tlog::NoteSignature> cosignatures_;         // of published_, not in it yet
+  std::vector<tlog::NoteSignature> closed_cosignatures_;  // of closed_, likewise
   Time next_round_{};
   Time wake_at_{};
   Time uses_told_;
   unsigned failures_ = 0;  // since the last success
   bool publishing_ = false;
+  bool turning_ = false;  // the log is closed, or about to be; the next has not begun
   bool stopped_ = false;  // for good
   bool closing_ = false;
   std::thread thread_;

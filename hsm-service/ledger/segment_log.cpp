@@ -63,7 +63,10 @@ Result<void> SegmentLog::start_segment() {
   const auto header = encode(SegmentHeader{next_index_, tokens::sha256(as_bytes(options_.origin))});
   AVSEAL_CHECK(write_all(fd.get(), header, 0));
   if (files.fdatasync(fd.get()) != 0) return errors::unavailable("cannot sync", path, errno);
-  if (files.rename(unfinished, path) != 0) return errors::unavailable("cannot name", path, errno);
+  if (files.rename(unfinished, path) != 0) {
+    if (errno == ENOSPC || errno == EDQUOT) return errors::full(options_.directory, "no file can be named");
+    return errors::unavailable("cannot name", path, errno);
+  }
   if (files.sync_directory(options_.directory) != 0) {
     return errors::unavailable("cannot sync", options_.directory, errno);
   }

@@ -4,14 +4,15 @@
 
 namespace avseal::ledger {
 
-LeafDraft start_leaf(const std::string& origin, const SegmentTail& tail, const std::optional<Published>& previous,
-                     const CheckpointUses& uses) {
+LeafDraft start_leaf(StartOf what, const std::string& origin, const SegmentTail& tail,
+                     const std::optional<Published>& previous, const CheckpointUses& uses) {
   Event event;
   event.type = "ledger.start";
   event.details["origin"] = origin;
   if (previous) {
     event.details["previous"] = {
         {"origin", previous->origin}, {"root", tlog::hash_text(previous->root)}, {"size", previous->size}};
+    if (what == StartOf::run) event.details["interrupted"] = true;
   }
   if (tail.torn_bytes != 0) {
     event.details["torn_bytes"] = tail.torn_bytes;

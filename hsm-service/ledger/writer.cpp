@@ -153,12 +153,18 @@ void Writer::resume() {
 void Writer::use_log(std::unique_ptr<SegmentLog> log, LeafDraft first) {
   const std::lock_guard lock(mutex_);
   log_ = std::move(log);
+  lost_log_.reset();
   size_ = 0;
   metrics_->entries.Set(0);
-  std::vector<Entry> queue;
-  queue.push_back(Entry{std::nullopt, std::move(first), {}});
-  for (auto& entry : queue_) queue.push_back(std::move(entry));
-  queue_.swap(queue);
+  first_leaf_ = std::move(first);
+}
+
+void Writer::lose_log(const Error& why) {
+  const std::lock_guard lock(mutex_);
+  lost_log_ = why;
+  if (state_.load() == State::failed || state_.load() == State::closed) return;
+  state_ = State::full;
+  why_ = why;
 }
 
 void Writer::on_growth(std::function<void()> grown) {
@@ -202,10 +208,13 @@ void Writer::run() {
     std::span<Entry> rest(entries);
     do {
       rest = rest.subspan(write_batch(rest));
-    } while (!rest.empty());
+    } while (!rest.empty() || (state_.load() == State::open && !lost_uses_.empty()));
     entries.clear();
   }
+  const std::lock_guard lock(mutex_);
   log_.reset();
+  waiting_ = true;  // for ever
+  idle_.notify_all();
 }
 
 bool Writer::next_entries(std::vector<Entry>& entries) {
@@ -214,7 +223,7 @@ bool Writer::next_entries(std::vector<Entry>& entries) {
   idle_.notify_all();
   const auto ready = [this] { return !paused_ && (stopping_ || !queue_.empty()); };
   if (refusals_.empty() && state_.load() != State::full) {
-    wake_.wait(lock, [&] { return ready() || (!paused_ && !refusals_.empty()); });
+    wake_.wait(lock, [&] { return ready() || (!paused_ && (!refusals_.empty() || first_leaf_)); });
   } else {
     wake_.wait_for(lock, poll_interval, ready);
     wake_.wait(lock, [this] { return !paused_; });
@@ -243,19 +252,26 @@ void Writer::add_summaries(std::vector<Entry>& entries, bool all) {
   }
 }
 
-// Also for no entries: then it only looks whether a full disk has room again.
+// Also for no entries: then it only looks whether a full disk has room again. When it has none, the entries that follow
+// are not tried: nothing may come before what is to be told of these.
 std::size_t Writer::write_batch(std::span<Entry> entries) {
-  const auto first_index = log_->next_index();
   const auto now = std::max(unix_ms(clock_()), last_time_.load());
-  builder_.start(first_index);
+  builder_.start(log_->next_index());
+  if (first_leaf_) builder_.add(*first_leaf_, now);
+  lost_uses_.tell(builder_, now);
   std::size_t count = 0;
   while (count < entries.size() && builder_.has_room(max_leaf_size)) builder_.add(entries[count++].draft, now);
   begin(entries.first(count));
-  const auto committed = commit(count);
-  if (committed && count != 0) last_time_ = now;
-  const auto space = log_->check_space();
-  for (auto& entry : entries.first(count)) entry.place.reset();
-  settle(committed, space, first_index);
+  const auto committed = commit(now);
+  if (committed) {
+    first_leaf_.reset();
+    lost_uses_.told();
+  } else {
+    begin(entries.subspan(count));
+    count = entries.size();
+    for (auto& entry : entries) lost_uses_.add(std::move(entry.draft.uses));
+  }
+  settle(entries.first(count), committed, log_->check_space());
   if (committed) log_->seal();
   return count;
 }
@@ -271,18 +287,22 @@ void Writer::begin(std::span<Entry> batch) {
   if (wake_watch) watch_wake_.notify_one();
 }
 
-Result<void> Writer::commit(std::size_t leaves) {
+Result<void> Writer::commit(std::int64_t now) {
   if (state_.load() == State::failed) return why_not();
+  if (lost_log_) return *lost_log_;
+  const auto leaves = builder_.leaves();
   if (leaves == 0) return {};
   const auto started = SteadyClock::now();
   auto appended = log_->append(builder_.finish(), leaves);
   const std::chrono::duration<double> elapsed = SteadyClock::now() - started;
   metrics_->sync_seconds.Observe(elapsed.count());
+  if (appended) last_time_ = now;
   return appended;
 }
 
-// Tells the waiters, and everybody who comes later, how the batch ended.
-void Writer::settle(const Result<void>& committed, const Result<void>& space, std::uint64_t first_index) {
+// Tells the waiters, and everybody who comes later, how the batch ended. Places become free only once a full log is
+// known to be full, so it never loses more than max_pending events.
+void Writer::settle(std::span<Entry> batch, const Result<void>& committed, const Result<void>& space) {
   std::vector<Completion<Appended>> waiters;
   std::function<void()> grown;
   {
@@ -293,19 +313,21 @@ void Writer::settle(const Result<void>& committed, const Result<void>& space, st
     const auto& trouble = committed ? space : committed;
     if (state_.load() != State::failed) {
       why_ = trouble ? std::nullopt : std::optional(trouble.error());
-      state_ = trouble ? State::open : trouble.error().reason == "ledger-full" ? State::full : State::failed;
+      const bool passes = lost_log_ || (why_ && why_->reason == "ledger-full");
+      state_ = trouble ? State::open : passes ? State::full : State::failed;
       if (state_.load() == State::failed) spdlog::critical("the ledger stops for good: {}", why_->detail);
     }
   }
-  if (committed) {
-    size_ = first_index + waiters.size();
-    metrics_->entries.Set(static_cast<double>(first_index + waiters.size()));
-  }
+  for (auto& entry : batch) entry.place.reset();
+  const auto size = log_->next_index();
+  const bool grew = committed && size_.exchange(size) != size;
+  if (grew) metrics_->entries.Set(static_cast<double>(size));
+  const auto first_index = size - waiters.size();
   for (std::size_t i = 0; i < waiters.size(); ++i) {
     if (waiters[i])
       waiters[i](committed ? Appended(Position{log_->origin(), first_index + i}) : Appended(committed.error()));
   }
-  if (committed && !waiters.empty() && grown) grown();
+  if (grew && grown) grown();
 }
 
 void Writer::watch() {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "ledger/completion.hpp"
+#include "ledger/lost_uses.hpp"
 #include "ledger/metrics.hpp"
 #include "ledger/refusals.hpp"
 #include "ledger/segment_log.hpp"
@@ -52,6 +53,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void pause();
   void resume();
   void use_log(std::unique_ptr<SegmentLog> log, LeafDraft first);  // while it is paused: an empty one
+  void lose_log(const Error& why);              // while it is paused: until use_log() everything is refused
   void on_growth(std::function<void()> grown);  // called on the writer's thread when leaves are on disk
   void stop_for_good(const Error& why);         // what is on disk stays, nothing is added
   void close(std::optional<LeafDraft> last);    // commits what waits and the last leaf; joins the threads
@@ -73,15 +75,18 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void add_summaries(std::vector<Entry>& entries, bool all);
   std::size_t write_batch(std::span<Entry> entries);  // how many of them it took
   void begin(std::span<Entry> batch);
-  Result<void> commit(std::size_t leaves);
-  void settle(const Result<void>& committed, const Result<void>& space, std::uint64_t first_index);
+  Result<void> commit(std::int64_t now);
+  void settle(std::span<Entry> batch, const Result<void>& committed, const Result<void>& space);
   void watch();
   void fail_waiters();
   [[nodiscard]] Error why_not() const;
   [[nodiscard]] Result<void> check_clock() const;
 
   std::unique_ptr<SegmentLog> log_;  // the writer thread's, unless it is paused
+  std::optional<Error> lost_log_;    // likewise: why nothing can be written to it any more
   BatchBuilder builder_;
+  std::optional<LeafDraft> first_leaf_;  // likewise: of a log that begins, not written yet
+  LostUses lost_uses_;                   // the next batch tells of them before anything else
   const Options options_;
   const Clock clock_;
   const std::shared_ptr<Metrics> metrics_;

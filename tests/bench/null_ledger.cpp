@@ -30,6 +30,7 @@ class NullLedger final : public Ledger {
   boost::asio::awaitable<void> refused(Event, std::string) override { co_return; }
   void count_unauthenticated(std::string_view) override {}
   [[nodiscard]] std::optional<Published> published() const override { return std::nullopt; }
+  [[nodiscard]] std::optional<Published> closed() const override { return std::nullopt; }
   boost::asio::awaitable<Result<Published>> covered(std::uint64_t, std::chrono::steady_clock::time_point) override {
     co_return Published{};
   }

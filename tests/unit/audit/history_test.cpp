@@ -145,6 +145,26 @@ TEST(HistoryTest, TakesWhatThePeriodBeforeLeft) {
   EXPECT_EQ(history.uses(), 4U);
 }
 
+TEST(HistoryTest, TellsOfARunThatEndedBetweenTwoPeriods) {
+  Verdict verdict;
+  History history(verdict);
+  Log first;
+  first.begin().sign(1).sign(2);
+  Log second;
+  second.time = first.time + 1'000'000;
+  second.add("ledger.start", {{"interrupted", true},
+                              {"origin", "demo.example/node-1"},
+                              {"previous", {{"origin", log_origin}, {"root", "abc="}, {"size", 4}}}});
+  second.sign(5).stop();
+  Leaf leaf;
+  history.begin(std::string(log_origin), false);
+  history.take(facts_of(first.views(), 0, leaf));
+  history.begin("demo.example/node-1/2027", false);
+  history.take(facts_of(second.views(), 0, leaf));
+  history.finish();
+  EXPECT_THAT(ids(verdict), ElementsAre("run-not-stopped", "numbers-of-crash")) << text_of(verdict);
+}
+
 TEST(HistoryTest, BeginsMidway) {
   Log log;
   log.begin().sign(40).sign(41).sign(42).sign(43).wait(2 * settling_time).sign(44).stop();

@@ -141,6 +141,10 @@ int CutDisk::mkdir(const std::filesystem::path& path, mode_t mode) {
   return done;
 }
 
+int CutDisk::chmod(const std::filesystem::path& path, mode_t mode) {
+  return step() ? FileOps::chmod(path, mode) : fail(EIO);
+}
+
 int CutDisk::rename(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (fails()) return -1;
   const int done = FileOps::rename(from, to);

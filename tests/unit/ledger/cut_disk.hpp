@@ -32,6 +32,7 @@ class CutDisk final : public FileOps {
   int fdatasync(int fd) override;
   int preallocate(int fd, off_t offset, off_t size) override;
   int mkdir(const std::filesystem::path& path, mode_t mode) override;
+  int chmod(const std::filesystem::path& path, mode_t mode) override;
   int rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
   int unlink(const std::filesystem::path& file) override;
   int rmdir(const std::filesystem::path& path) override;

@@ -59,11 +59,21 @@ class FailingFiles final : public FileOps {
   std::atomic<int> write_errno{0};
   std::atomic<int> sync_errno{0};
   std::atomic<int> preallocate_errno{0};
+  std::atomic<int> create_errno{0};
+  std::atomic<int> chmod_errno{0};
   std::atomic<bool> write_half{false};  // of the next write; the one after fails with write_errno
   std::atomic<std::uint64_t> free{1ULL << 40};
   std::atomic<bool> hold_sync{false};
   std::atomic<int> syncs{0};
 
+  int create(const std::filesystem::path& file, mode_t mode) override {
+    if (const int failed = create_errno.load(); failed != 0) return fail(failed);
+    return FileOps::create(file, mode);
+  }
+  int chmod(const std::filesystem::path& path, mode_t mode) override {
+    if (const int failed = chmod_errno.load(); failed != 0) return fail(failed);
+    return FileOps::chmod(path, mode);
+  }
   ssize_t pwrite(int fd, const void* data, std::size_t size, off_t offset) override {
     if (write_half.exchange(false)) return FileOps::pwrite(fd, data, size / 2, offset);
     if (const int failed = write_errno.load(); failed != 0) return fail(failed);

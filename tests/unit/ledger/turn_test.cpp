@@ -1,4 +1,5 @@
 // The turn of the year: one log ends, the next begins.
+#include "ledger/period.hpp"
 #include "publishing_support.hpp"
 
 namespace avseal::ledger::test {
@@ -15,6 +16,9 @@ class LedgerTurnTest : public PublishingFixture {
     return eventually([&] { return ledger.origin() == "operator.example/node-1/2026"; });
   }
   [[nodiscard]] fs::path closed() const { return log() / "closed" / "2025"; }
+
+  // For a clock that jumps: the log waits by one that runs.
+  void look_at_the_clock(Ledger& ledger) { ledger.use_signer(&signer); }
 
   // The new log's first leaf names what was closed.
   void expect_continued() {
@@ -105,6 +109,116 @@ TEST_F(LedgerTurnTest, WaitsForTheHsm) {
   }
   EXPECT_TRUE(turned(*ledger));
   EXPECT_TRUE(ledger->healthy());
+}
+
+TEST_F(LedgerTurnTest, ComesWhenNothingHappens) {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto before = end_of_year(2025) - std::chrono::seconds(2);
+  auto ledger = Ledger::open(
+                    config(), [=] { return before + (std::chrono::steady_clock::now() - begun); }, metrics)
+                    .value();
+  ledger->use_signer(&signer);
+  ASSERT_TRUE(covered(*ledger, 0));
+  EXPECT_TRUE(turned(*ledger));
+  ledger->close();
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, WaitsForRoomForTheNextLog) {
+  auto ledger = open();
+  ASSERT_TRUE(covered(*ledger, 0));
+  auto slot = run(ledger->open_slot(event()));
+  files->create_errno = ENOSPC;
+  clock.advance(two_months);
+  look_at_the_clock(*ledger);
+  ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
+  EXPECT_TRUE(fs::exists(closed() / "checkpoint"));
+  EXPECT_FALSE(ledger->published());
+  EXPECT_EQ(append(*ledger, event()).error().reason, "ledger-full");
+  EXPECT_EQ(run(slot->commit(Outcome::released)).error().reason, "ledger-full");
+  files->create_errno = 0;
+  ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
+  EXPECT_EQ(append(*ledger, event()).value(), 1U);
+  EXPECT_EQ(covered(*ledger, 1)->origin, "operator.example/node-1/2026");
+  ledger->close();
+  EXPECT_EQ(judge(closed(), signer.key()).size(), 1U);
+  EXPECT_EQ(judge(log(), signer.key()).size(), 3U);
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, WaitsForTheStoreAfterTheLogWasClosed) {
+  auto ledger = open();
+  ASSERT_TRUE(covered(*ledger, 0));
+  {
+    const std::lock_guard lock(heads.mutex);
+    heads.failure = avseal::errors::make(Category::unavailable, "store-unavailable", "away");
+  }
+  clock.advance(two_months);
+  look_at_the_clock(*ledger);
+  ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
+  EXPECT_EQ(append(*ledger, event()).error().reason, "store-unavailable");
+  {
+    const std::lock_guard lock(heads.mutex);
+    heads.failure.reset();
+  }
+  ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
+  ledger->close();
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, StoppedWithoutRoomForTheNextLogItBeginsAtTheNextStart) {
+  auto ledger = open();
+  ASSERT_TRUE(covered(*ledger, 0));
+  files->create_errno = ENOSPC;
+  clock.advance(two_months);
+  look_at_the_clock(*ledger);
+  ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
+  ledger->close();
+  EXPECT_EQ(refusal().reason, "ledger-full");
+  files->create_errno = 0;
+  open()->close();
+  EXPECT_EQ(judge(closed(), signer.key()).size(), 1U);
+  EXPECT_EQ(judge(log(), signer.key()).size(), 2U);
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, FailedSyncOfTheNextLogStopsItForGood) {
+  auto ledger = open();
+  ASSERT_TRUE(covered(*ledger, 0));
+  files->sync_errno = EIO;
+  clock.advance(two_months);
+  look_at_the_clock(*ledger);
+  ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
+  files->sync_errno = 0;
+  const auto refused = append(*ledger, event());
+  EXPECT_EQ(refused.error().reason, "ledger-unavailable");
+  EXPECT_THAT(refused.error().detail, HasSubstr("cannot sync"));
+  ledger->close();
+  open()->close();
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, WitnessesSignTheLastCheckpointOfTheClosedLog) {
+  auto ledger = open();
+  ASSERT_TRUE(covered(*ledger, append(*ledger, event()).value()));
+  EXPECT_FALSE(ledger->closed());
+  clock.advance(two_months);
+  look_at_the_clock(*ledger);
+  ASSERT_TRUE(turned(*ledger));
+  const auto last = ledger->closed().value();
+  EXPECT_EQ(last.note, read_file(closed() / "checkpoint"));
+  ASSERT_TRUE(eventually([&] { return ledger->published().has_value(); }));
+  const auto current = ledger->published()->note;
+
+  const tlog::NoteSignature witness{"witness.example", 7, Bytes(72, 1)};
+  ledger->cosigned(last, {witness});
+  ASSERT_TRUE(eventually([&] { return ledger->closed()->note != last.note; }));
+  EXPECT_EQ(tlog::Note::parse(read_file(closed() / "checkpoint"))->signatures.back(), witness);
+  EXPECT_EQ(ledger->closed()->note, read_file(closed() / "checkpoint"));
+  EXPECT_EQ(ledger->published()->note, current);
+  ledger->close();
+  judge(closed(), signer.key());
+  EXPECT_EQ(try_open().value()->closed()->note, read_file(closed() / "checkpoint"));
 }
 
 TEST_F(LedgerTurnTest, ClockThatGoesBackAYearIsRefused) {

@@ -19,8 +19,14 @@ class TempDir {
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
   ~TempDir() {
+    namespace fs = std::filesystem;
     std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    for (fs::recursive_directory_iterator at(path_, ignored); at != fs::recursive_directory_iterator();
+         at.increment(ignored)) {
+      if (at->symlink_status(ignored).type() != fs::file_type::directory) continue;
+      fs::permissions(at->path(), fs::perms::owner_write, fs::perm_options::add, ignored);
+    }
+    fs::remove_all(path_, ignored);
   }
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
