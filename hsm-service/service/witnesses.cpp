@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "http/client.hpp"
+#include "ledger/period.hpp"
 #include "service/events.hpp"
 #include "service/log.hpp"
 #include "tlog/source.hpp"
@@ -28,21 +29,33 @@ constexpr auto poll_interval = 250ms;
 constexpr auto exchange_limit = 5s;
 constexpr std::chrono::milliseconds first_pause{1000};
 constexpr std::chrono::milliseconds longest_pause{60'000};
+constexpr std::chrono::milliseconds longest_pause_of_closed{3'600'000};
 
 Error refused_by(std::string_view reason, std::string detail) {
   return errors::make(Category::unavailable, reason, std::move(detail));
 }
 
-// One witness, as far as this log knows it.
-struct Peer {
-  WitnessConfig config;
-  prometheus::Gauge& size;
-  std::string origin;            // of the log that known_size is about
+// Where a witness stands with one log, as far as is known.
+struct Standing {
+  std::string origin;
   std::uint64_t known_size = 0;  // what it cosigned last
   bool cosigned = false;         // the checkpoint of that size
   std::chrono::milliseconds pause{0};
   SteadyClock::time_point not_before{};
 };
+
+struct Peer {
+  WitnessConfig config;
+  prometheus::Gauge& size;
+  Standing current;
+  Standing closed;  // with the log before
+};
+
+bool has_cosigned(const Peer& peer, const ledger::Published& head) {
+  const auto note = tlog::Note::parse(head.note);
+  return note && std::any_of(note->signatures.begin(), note->signatures.end(),
+                             [&](const auto& signature) { return peer.config.key.made(signature); });
+}
 
 }  // namespace
 
@@ -53,7 +66,7 @@ class Witnesses::Feeder {
       : alarm_after_(config.alarm_after),
         ledger_(ledger),
         cosigned_(cosigned),
-        files_(tlog::open_directory(std::move(directory))),
+        directory_(std::move(directory)),
         background_(std::move(background)),
         failures_(prometheus::BuildCounter()
                       .Name("avseal_ledger_witness_failures_total")
@@ -70,7 +83,7 @@ class Witnesses::Feeder {
                       .Register(metrics);
     for (auto& witness : config.witnesses) {
       auto& size = sizes.Add({{"witness", witness.key.name()}});
-      peers_.push_back(Peer{std::move(witness), size, {}, 0, false, {}, {}});
+      peers_.push_back(Peer{std::move(witness), size, {}, {}});
     }
     tell_who_is_at_hand();
   }
@@ -86,61 +99,82 @@ class Witnesses::Feeder {
     for (;;) {
       timer.expires_after(poll_interval);
       co_await timer.async_wait(asio::use_awaitable);
-      const auto published = ledger_.published();
-      if (published) co_await feed(peer, *published);
+      if (const auto published = ledger_.published()) co_await feed(peer, *published);
+      const auto closed = ledger_.closed();
+      if (closed && !has_cosigned(peer, *closed)) co_await feed_closed(peer, *closed);
     }
   }
 
   // Has the witness sign the published checkpoint, if it is due.
   asio::awaitable<void> feed(Peer& peer, const ledger::Published& head) {
-    if (peer.origin != head.origin) {
-      peer.origin = head.origin;
-      peer.known_size = 0;
-      peer.cosigned = false;
-    }
-    if ((peer.cosigned && peer.known_size == head.size) || SteadyClock::now() < peer.not_before) co_return;
+    auto& standing = peer.current;
+    if (!is_due(standing, head)) co_return;
     const auto published_at = SteadyClock::now();  // or before
-    auto signature = co_await submit(peer, head);
-    peer.pause = signature ? std::chrono::milliseconds{} : std::clamp(peer.pause * 2, first_pause, longest_pause);
+    auto signature = co_await submit(peer, standing, head);
+    if (!signature) wait_after(peer, standing, head, signature.error(), longest_pause);
     tell_who_is_at_hand();
-    if (signature) {
-      seen_ = std::max(seen_, published_at);
-      peer.size.Set(static_cast<double>(head.size));
-      cosigned_.add(head, *signature);
-      ledger_.cosigned(head, {std::move(*signature)});
+    if (!signature) co_return;
+    seen_ = std::max(seen_, published_at);
+    peer.size.Set(static_cast<double>(head.size));
+    cosigned_.add(head, *signature);
+    ledger_.cosigned(head, {std::move(*signature)});
+  }
+
+  // The last checkpoint of a closed log: asked for until its signature stands there.
+  asio::awaitable<void> feed_closed(Peer& peer, const ledger::Published& head) {
+    auto& standing = peer.closed;
+    if (!is_due(standing, head)) co_return;
+    auto signature = co_await submit(peer, standing, head);
+    if (!signature) {
+      wait_after(peer, standing, head, signature.error(), longest_pause_of_closed);
       co_return;
     }
-    peer.not_before = SteadyClock::now() + peer.pause;
-    const auto& error = signature.error();
+    standing.cosigned = false;
+    standing.not_before = SteadyClock::now() + longest_pause;
+    ledger_.cosigned(head, {std::move(*signature)});
+  }
+
+  static bool is_due(Standing& standing, const ledger::Published& head) {
+    if (standing.origin != head.origin) standing = {head.origin, 0, false, {}, {}};
+    return !(standing.cosigned && standing.known_size == head.size) && SteadyClock::now() >= standing.not_before;
+  }
+
+  void wait_after(const Peer& peer, Standing& standing, const ledger::Published& head, const Error& error,
+                  std::chrono::milliseconds longest) {
+    standing.pause = std::clamp(standing.pause * 2, first_pause, longest);
+    standing.not_before = SteadyClock::now() + standing.pause;
     failures_.Add({{"reason", std::string(error.reason)}, {"witness", peer.config.key.name()}}).Increment();
-    spdlog::warn("event=not-witnessed witness={} size={} reason={} detail={}", peer.config.key.name(), head.size,
-                 error.reason, log_value(error.detail));
+    spdlog::warn("event=not-witnessed witness={} log={} size={} reason={} detail={}", peer.config.key.name(),
+                 head.origin, head.size, error.reason, log_value(error.detail));
   }
 
   // Once more from where the witness says that it stands.
-  asio::awaitable<Result<tlog::NoteSignature>> submit(Peer& peer, const ledger::Published& head) {
+  asio::awaitable<Result<tlog::NoteSignature>> submit(const Peer& peer, Standing& standing,
+                                                      const ledger::Published& head) {
     for (int attempt = 0;; ++attempt) {
-      AVSEAL_CO_TRY(auto answer, co_await ask(peer, head));
-      if (answer.status == 200) co_return accept(peer, head, answer.body);
+      AVSEAL_CO_TRY(auto answer, co_await ask(peer, standing, head));
+      if (answer.status == 200) co_return accept(peer, standing, head, answer.body);
       if (answer.status == 422) {
         co_return refused_by("witness-inconsistent",
                              fmt::format("{} says that this log does not go on from size {}, which it cosigned: two "
                                          "histories; keep the ledger's directory and ask for the witness's checkpoint",
-                                         peer.config.url, peer.known_size));
+                                         peer.config.url, standing.known_size));
       }
       if (answer.status != 409 || attempt != 0) {
         co_return refused_by("witness-refused", fmt::format("{} answers {}", peer.config.url, answer.status));
       }
-      AVSEAL_CO_CHECK(go_on_from(peer, head, answer.body));
+      AVSEAL_CO_CHECK(go_on_from(peer, standing, head, answer.body));
     }
   }
 
-  asio::awaitable<Result<http::ClientResponse>> ask(const Peer& peer, const ledger::Published& head) {
+  asio::awaitable<Result<http::ClientResponse>> ask(const Peer& peer, const Standing& standing,
+                                                    const ledger::Published& head) {
     AVSEAL_CO_TRY(auto note, tlog::Note::parse(head.note));
-    tlog::TileNodes nodes(head.size, [this](const tlog::TileName& name) { return files_->tile(name); });
-    tlog::AddCheckpoint request{peer.known_size, {}, std::move(note)};
-    if (peer.known_size != 0) {
-      AVSEAL_CO_TRY(request.proof, tlog::consistency_proof(peer.known_size, head.size, std::ref(nodes)));
+    const auto files = tlog::open_directory(directory_of(head));
+    tlog::TileNodes nodes(head.size, [&files](const tlog::TileName& name) { return files->tile(name); });
+    tlog::AddCheckpoint request{standing.known_size, {}, std::move(note)};
+    if (standing.known_size != 0) {
+      AVSEAL_CO_TRY(request.proof, tlog::consistency_proof(standing.known_size, head.size, std::ref(nodes)));
     }
     http::ClientConfig client;
     client.anchors = peer.config.anchors;
@@ -151,35 +185,43 @@ class Witnesses::Feeder {
     co_return co_await http::fetch(client, http::Method::post, std::move(url), std::move(headers), std::move(body));
   }
 
-  static Result<tlog::NoteSignature> accept(Peer& peer, const ledger::Published& head, std::string_view body) {
+  static Result<tlog::NoteSignature> accept(const Peer& peer, Standing& standing, const ledger::Published& head,
+                                            std::string_view body) {
     AVSEAL_TRY(const auto lines, tlog::parse_cosignatures(body));
     AVSEAL_TRY(const auto note, tlog::Note::parse(head.note));
     for (const auto& line : lines) {
       if (!peer.config.key.made(line)) continue;
       AVSEAL_CHECK(peer.config.key.verify(note.text, line.bytes));
-      peer.known_size = head.size;
-      peer.cosigned = true;
+      standing.known_size = head.size;
+      standing.cosigned = true;
+      standing.pause = {};
       return line;
     }
     return refused_by("witness-refused", "the answer has no signature of the configured key " + peer.config.key.text());
   }
 
-  static Result<void> go_on_from(Peer& peer, const ledger::Published& head, std::string_view body) {
+  static Result<void> go_on_from(const Peer& peer, Standing& standing, const ledger::Published& head,
+                                 std::string_view body) {
     if (body.ends_with('\n')) body.remove_suffix(1);
-    AVSEAL_TRY(peer.known_size, tlog::parse_size(body));
-    peer.cosigned = false;
-    if (peer.known_size <= head.size) return {};
-    const auto size = std::exchange(peer.known_size, 0);
+    AVSEAL_TRY(standing.known_size, tlog::parse_size(body));
+    standing.cosigned = false;
+    if (standing.known_size <= head.size) return {};
+    const auto size = std::exchange(standing.known_size, 0);
     return refused_by("witness-ahead",
                       fmt::format("{} cosigned a checkpoint of {} entries, this log has {}: entries were lost, or the "
                                   "directory was set back to an older copy",
                                   peer.config.url, size, head.size));
   }
 
+  [[nodiscard]] std::filesystem::path directory_of(const ledger::Published& head) const {
+    if (head.origin == ledger_.origin()) return directory_;
+    return ledger::closed_directory(directory_, ledger::year_of_log(head.origin));
+  }
+
   void tell_who_is_at_hand() {
     std::vector<tlog::VerifierKey> keys;
     for (const auto& peer : peers_) {
-      if (peer.pause.count() == 0) keys.push_back(peer.config.key);
+      if (peer.current.pause.count() == 0) keys.push_back(peer.config.key);
     }
     cosigned_.use(std::move(keys));
   }
@@ -196,7 +238,7 @@ class Witnesses::Feeder {
 
   void judge(const ledger::Published& head) {
     const auto now = SteadyClock::now();
-    const auto saw_it = [&](const Peer& peer) { return peer.cosigned && peer.known_size == head.size; };
+    const auto saw_it = [&](const Peer& peer) { return peer.current.cosigned && peer.current.known_size == head.size; };
     if (std::any_of(peers_.begin(), peers_.end(), saw_it)) seen_ = now;
     unwitnessed_.Set(std::chrono::duration<double>(now - seen_).count());
     const bool alarm = now - seen_ >= alarm_after_;
@@ -212,7 +254,7 @@ class Witnesses::Feeder {
   const std::chrono::seconds alarm_after_;
   ledger::Ledger& ledger_;
   ledger_http::Cosigned& cosigned_;
-  const std::unique_ptr<tlog::Source> files_;
+  const std::filesystem::path directory_;
   const asio::any_io_executor background_;
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Gauge& unwitnessed_;

@@ -27,9 +27,9 @@ struct WitnessesConfig {
   std::chrono::seconds alarm_after{600};  // a checkpoint that no witness has seen for so long is an alarm
 };
 
-// Has the newest published checkpoint cosigned by each witness (C2SP tlog-witness, add-checkpoint), on a thread of its
-// own: neither a slow witness nor a slow disk holds anything else up, another witness neither. Alarms: a log line, the
-// leaves "ledger.unwitnessed" and "ledger.witnessed", and metrics.
+// Has the newest published checkpoint, and the last one of the log that was closed last, cosigned by each witness (C2SP
+// tlog-witness, add-checkpoint), on a thread of its own: neither a slow witness nor a slow disk holds anything else up,
+// another witness neither. Alarms: a log line, the leaves "ledger.unwitnessed" and "ledger.witnessed", and metrics.
 class Witnesses {
  public:
   // `background` is where the leaves are written from; it, the ledger, `cosigned` and the metrics outlive this.
