@@ -42,6 +42,19 @@ Result<void> move(const fs::path& from, const fs::path& to, FileOps& files) {
   return sync(from.parent_path(), files);
 }
 
+Result<void> remove(const fs::path& file, FileOps& files) {
+  if (files.unlink(file) != 0) return failed("cannot remove", file);
+  return {};
+}
+
+// On disk under its name when it returns.
+Result<void> write_checkpoint(const fs::path& directory, const fs::path& closed, std::string_view note,
+                              const std::shared_ptr<FileOps>& files) {
+  const auto bytes = as_bytes(note);
+  const LogFile checkpoint{(closed / "checkpoint").lexically_relative(directory), {bytes.begin(), bytes.end()}};
+  return LogFiles(directory, files).write({&checkpoint, 1});
+}
+
 // Directories after what is in them: so one that nobody may write is done, with all below it.
 Result<void> make_read_only(const fs::path& path, FileOps& files) {
   std::error_code failed;
@@ -78,18 +91,20 @@ std::vector<int> closed_years(const fs::path& directory) {
 
 }  // namespace
 
-Result<void> close_log(const fs::path& directory, std::string_view log_origin, FileOps& files) {
+Result<void> close_log(const fs::path& directory, std::string_view log_origin, const std::shared_ptr<FileOps>& files) {
   const auto target = closed_directory(directory, year_of_log(log_origin));
-  AVSEAL_CHECK(make_directory(target.parent_path(), files));
-  AVSEAL_CHECK(make_directory(target, files));
-  AVSEAL_CHECK(move(directory / "tile", target / "tile", files));
-  AVSEAL_CHECK(move(directory / "checkpoint", target / "checkpoint", files));
-  AVSEAL_TRY(const auto starts, segment_starts(directory));
-  for (const auto start : starts) {
-    const auto file = directory / segment_name(start);
-    if (files.unlink(file) != 0) return failed("cannot remove", file);
+  AVSEAL_CHECK(make_directory(target.parent_path(), *files));
+  AVSEAL_CHECK(make_directory(target, *files));
+  AVSEAL_CHECK(move(directory / "tile", target / "tile", *files));
+  // It stands in one of the two places at any time: not every filesystem moves a file so.
+  AVSEAL_TRY(const auto last, read_published(directory));
+  if (last) {
+    AVSEAL_CHECK(write_checkpoint(directory, target, last->note, files));
+    AVSEAL_CHECK(remove(directory / "checkpoint", *files));
   }
-  return sync(directory, files);
+  AVSEAL_TRY(const auto starts, segment_starts(directory));
+  for (const auto start : starts) AVSEAL_CHECK(remove(directory / segment_name(start), *files));
+  return sync(directory, *files);
 }
 
 void freeze_log(const fs::path& directory, std::string_view log_origin, FileOps& files) {
@@ -98,7 +113,8 @@ void freeze_log(const fs::path& directory, std::string_view log_origin, FileOps&
 }
 
 Result<Published> cosign_closed_log(const fs::path& directory, const Published& last,
-                                    std::span<const tlog::NoteSignature> cosignatures, std::shared_ptr<FileOps> files) {
+                                    std::span<const tlog::NoteSignature> cosignatures,
+                                    const std::shared_ptr<FileOps>& files) {
   const int year = year_of_log(last.origin);
   const auto closed = closed_directory(directory, year);
   AVSEAL_TRY(const auto found, read_published(closed));
@@ -112,20 +128,19 @@ Result<Published> cosign_closed_log(const fs::path& directory, const Published& 
   if (files->chmod(closed, static_cast<mode_t>(status.permissions() | fs::perms::owner_write)) != 0) {
     return errors::unavailable("cannot make writable", closed, errno);
   }
-  const auto bytes = as_bytes(note);
-  const LogFile checkpoint{(closed / "checkpoint").lexically_relative(directory), {bytes.begin(), bytes.end()}};
-  const auto written = LogFiles(directory, files).write({&checkpoint, 1});
+  const auto written = write_checkpoint(directory, closed, note, files);
   freeze_log(directory, last.origin, *files);
   if (!written) return written.error();
   return Published{last.origin, last.size, last.root, std::move(note)};
 }
 
-Result<void> finish_closing(const fs::path& directory, std::string_view node_origin, FileOps& files) {
+Result<void> finish_closing(const fs::path& directory, std::string_view node_origin,
+                            const std::shared_ptr<FileOps>& files) {
   for (const int year : closed_years(directory)) {
     const auto origin = log_origin(node_origin, year);
     AVSEAL_TRY(const bool interrupted, has_files_of(directory, origin));
     if (interrupted) AVSEAL_CHECK(close_log(directory, origin, files));
-    freeze_log(directory, origin, files);
+    freeze_log(directory, origin, *files);
   }
   return {};
 }

@@ -6,7 +6,7 @@
 namespace avseal::ledger {
 
 Result<Periods::Log> Periods::open() {
-  AVSEAL_CHECK(finish_closing(config_.directory, config_.origin, *config_.files));
+  AVSEAL_CHECK(finish_closing(config_.directory, config_.origin, config_.files));
   AVSEAL_TRY(const auto origin, current_origin(config_.directory, config_.origin, clock_()));
   AVSEAL_TRY(const auto published, read_published(config_.directory));
   return open_log(origin, published ? published->size : 0);
@@ -17,7 +17,7 @@ std::chrono::system_clock::duration Periods::left() const {
 }
 
 Result<Periods::Log> Periods::turn() {
-  AVSEAL_CHECK(close_log(config_.directory, origin(), *config_.files));
+  AVSEAL_CHECK(close_log(config_.directory, origin(), config_.files));
   AVSEAL_TRY(const auto next, current_origin(config_.directory, config_.origin, clock_()));
   return open_log(next, 0);
 }

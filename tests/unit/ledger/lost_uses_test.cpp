@@ -137,7 +137,7 @@ class LedgerLostUsesAtTheTurnTest : public LedgerLostUsesTest {
   // The log of 2025 is closed, and the next finds no room.
   void fill_disk_at_the_turn(Ledger& ledger) {
     EXPECT_TRUE(covered(ledger, ledger.size() - 1));
-    files->create_errno = ENOSPC;
+    files->segment_errno = ENOSPC;
     clock.advance(60 * 86'400);
     ledger.use_signer(&signer);
     ASSERT_TRUE(eventually([&] { return !ledger.healthy(); }));
@@ -150,7 +150,7 @@ TEST_F(LedgerLostUsesAtTheTurnTest, AreToldByTheNextLog) {
   auto slot = sign(*ledger);
   fill_disk_at_the_turn(*ledger);
   EXPECT_EQ(commit(std::move(slot)).error().reason, "ledger-full");
-  files->create_errno = 0;
+  files->segment_errno = 0;
   ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
   ASSERT_TRUE(commit(sign(*ledger)));
   ledger->close();
@@ -166,7 +166,7 @@ TEST_F(LedgerLostUsesAtTheTurnTest, ThatNobodyCouldTellAreThoseOfACrash) {
   fill_disk_at_the_turn(*ledger);
   EXPECT_EQ(commit(std::move(slot)).error().reason, "ledger-full");
   ledger->close();
-  files->create_errno = 0;
+  files->segment_errno = 0;
   auto again = begin();
   ASSERT_TRUE(commit(sign(*again)));
   again->close();

@@ -59,7 +59,7 @@ class FailingFiles final : public FileOps {
   std::atomic<int> write_errno{0};
   std::atomic<int> sync_errno{0};
   std::atomic<int> preallocate_errno{0};
-  std::atomic<int> create_errno{0};
+  std::atomic<int> segment_errno{0};  // of a segment that begins
   std::atomic<int> chmod_errno{0};
   std::atomic<bool> write_half{false};  // of the next write; the one after fails with write_errno
   std::atomic<std::uint64_t> free{1ULL << 40};
@@ -67,7 +67,7 @@ class FailingFiles final : public FileOps {
   std::atomic<int> syncs{0};
 
   int create(const std::filesystem::path& file, mode_t mode) override {
-    if (const int failed = create_errno.load(); failed != 0) return fail(failed);
+    if (const int failed = segment_errno.load(); failed != 0 && file.filename() == "new-segment") return fail(failed);
     return FileOps::create(file, mode);
   }
   int chmod(const std::filesystem::path& path, mode_t mode) override {

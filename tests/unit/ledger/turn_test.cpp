@@ -128,7 +128,7 @@ TEST_F(LedgerTurnTest, WaitsForRoomForTheNextLog) {
   auto ledger = open();
   ASSERT_TRUE(covered(*ledger, 0));
   auto slot = run(ledger->open_slot(event()));
-  files->create_errno = ENOSPC;
+  files->segment_errno = ENOSPC;
   clock.advance(two_months);
   look_at_the_clock(*ledger);
   ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
@@ -136,13 +136,29 @@ TEST_F(LedgerTurnTest, WaitsForRoomForTheNextLog) {
   EXPECT_FALSE(ledger->published());
   EXPECT_EQ(append(*ledger, event()).error().reason, "ledger-full");
   EXPECT_EQ(run(slot->commit(Outcome::released)).error().reason, "ledger-full");
-  files->create_errno = 0;
+  files->segment_errno = 0;
   ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
   EXPECT_EQ(append(*ledger, event()).value(), 1U);
   EXPECT_EQ(covered(*ledger, 1)->origin, "operator.example/node-1/2026");
   ledger->close();
   EXPECT_EQ(judge(closed(), signer.key()).size(), 1U);
   EXPECT_EQ(judge(log(), signer.key()).size(), 3U);
+  expect_continued();
+}
+
+TEST_F(LedgerTurnTest, WaitsForRoomToCloseTheLog) {
+  auto ledger = open();
+  ASSERT_TRUE(covered(*ledger, 0));
+  files->write_errno = ENOSPC;
+  clock.advance(two_months);
+  look_at_the_clock(*ledger);
+  ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
+  EXPECT_EQ(append(*ledger, event()).error().reason, "ledger-full");
+  EXPECT_TRUE(fs::exists(closed() / "tile") && fs::exists(log() / "checkpoint")) << "half of it is moved";
+  files->write_errno = 0;
+  ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
+  ledger->close();
+  EXPECT_EQ(judge(closed(), signer.key()).size(), 1U);
   expect_continued();
 }
 
@@ -169,13 +185,13 @@ TEST_F(LedgerTurnTest, WaitsForTheStoreAfterTheLogWasClosed) {
 TEST_F(LedgerTurnTest, StoppedWithoutRoomForTheNextLogItBeginsAtTheNextStart) {
   auto ledger = open();
   ASSERT_TRUE(covered(*ledger, 0));
-  files->create_errno = ENOSPC;
+  files->segment_errno = ENOSPC;
   clock.advance(two_months);
   look_at_the_clock(*ledger);
   ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
   ledger->close();
   EXPECT_EQ(refusal().reason, "ledger-full");
-  files->create_errno = 0;
+  files->segment_errno = 0;
   open()->close();
   EXPECT_EQ(judge(closed(), signer.key()).size(), 1U);
   EXPECT_EQ(judge(log(), signer.key()).size(), 2U);
