@@ -175,7 +175,7 @@ TEST_F(LedgerLostUsesAtTheTurnTest, ThatNobodyCouldTellAreThoseOfACrash) {
 }
 
 TEST(LostUsesTest, MoreThanABatchTakesSeveral) {
-  constexpr std::uint64_t count = 100'000;
+  constexpr std::uint64_t count = 30'000;
   LostUses lost;
   for (std::uint64_t i = 1; i <= count; ++i) lost.add({use(i)});
   std::vector<std::int64_t> numbers;
