@@ -44,7 +44,7 @@ def log(played, tmp_path_factory):
     """A copy of the published log, whose last leaf its checkpoint covers, beside its verifier key."""
     client = curl.client_of(played, "operator")
     index = int(client.get("/operations/v1/clock").headers.get("avseal-ledger-index", 0))
-    assert client.get(f"/ledger/v1/proof/{index}").status == 200
+    assert call.receipt(client, index).status == 200
     copy = tmp_path_factory.mktemp("log")
     shutil.copytree(played.ledger, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.leaves"))
     (copy / "ledger.vkey").write_text(vkey(played) + "\n")
@@ -54,7 +54,7 @@ def log(played, tmp_path_factory):
 def test_go_verifies_log_and_receipts(played, log, go_verifier, directory):
     receipts = []
     for index in (0, 1, 255, 256, 300):
-        answer = curl.client_of(played, "operator").get(f"/ledger/v1/proof/{index}")
+        answer = call.receipt(curl.client_of(played, "operator"), index)
         assert answer.status == 200, answer.text
         receipts.append(directory / f"{index}.tlog-proof")
         receipts[-1].write_bytes(answer.body)
@@ -99,7 +99,7 @@ def test_the_auditor_s_walk_of_the_guide(played, directory):
     assert done.returncode == 0 and done.stdout.count("verdict   good") == 2, done.stdout + done.stderr
     seen = (directory / "seen").read_text()
     index = int(curl.client_of(played, "ims-as").get("/operations/v1/keys").headers["avseal-ledger-index"])
-    assert curl.client_of(played, "operator").get(f"/ledger/v1/proof/{index}").status == 200
+    assert call.receipt(curl.client_of(played, "operator"), index).status == 200
     done = run([*lines[:2], lines[-1]])
     assert done.returncode == 0 and "checkpoint-continued" in done.stdout, done.stdout + done.stderr
     assert (directory / "seen").read_text() != seen

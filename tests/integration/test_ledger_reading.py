@@ -94,7 +94,7 @@ def reads_go_on(site, keys, index):
     head, entries = tlog.Log(anybody.get, PREFIX, keys).verify()
     assert head.size > index
     for client in (anybody, auditor, curl.client_of(site, "ims-as")):
-        receipt = tlog.Receipt(client.get(f"{PREFIX}/proof/{index}").text, keys)
+        receipt = tlog.Receipt(call.receipt(client, index).text, keys)
         assert receipt.leaf == entries[index]
     unlogged = metric(site, "avseal_ledger_reads_unlogged_total")
     answer = auditor.get(f"{PREFIX}/events?from={index}&limit=1")
@@ -117,7 +117,7 @@ def reads_go_on(site, keys, index):
 def test_public_log_is_read_and_verified_by_anybody(running, alice, keys):
     anybody = curl.nobody(running)
     index = index_of(sign(running, alice))
-    receipt = tlog.Receipt(anybody.get(f"{PREFIX}/proof/{index}").text, keys)
+    receipt = tlog.Receipt(call.receipt(anybody, index).text, keys)
     assert json.loads(receipt.leaf)["event"] == "sign.avatar-id"
     head, _ = tlog.Log(anybody.get, PREFIX, keys).verify()
     assert head.size > index
@@ -221,7 +221,7 @@ def test_receipts_and_searches_of_a_closed_log(running, keys, auditor, last_year
     year, leaves = last_year
     wanted = [leaf for leaf in leaves if leaf["event"] == "sign.avatar-id"]
     for index in (wanted[0]["index"], wanted[-1]["index"]):
-        receipt = tlog.Receipt(curl.client_of(running, "ims-as").get(f"{PREFIX}/proof/{index}?log={year}").text, keys)
+        receipt = tlog.Receipt(call.receipt(curl.client_of(running, "ims-as"), index, f"?log={year}").text, keys)
         assert json.loads(receipt.leaf) == leaves[index] and receipt.checkpoint.origin.endswith(f"/{year}")
     refused(auditor.get(f"{PREFIX}/proof/1000000?log={year}"), 404, "ledger-index-unknown")
     assert events(auditor, log=str(year), event="sign.avatar-id", limit=1000) == wanted

@@ -80,7 +80,7 @@ def events(client, **query):
 
 def covered(site, auditor, index):
     """Waits until the published log has the leaf."""
-    assert auditor.get(f"{PREFIX}/proof/{index}").status == 200
+    assert call.receipt(auditor, index).status == 200
 
 
 # --- the log ---
@@ -186,7 +186,7 @@ def test_log_is_read_while_it_grows(site, alice, auditor, keys):
 def test_every_signing_answer_has_a_receipt(site, alice, keys):
     ims_as = curl.client_of(site, "ims-as")
     answer = sign(site, alice)
-    receipt = tlog.Receipt(ims_as.get(f"{PREFIX}/proof/{index_of(answer)}").text, keys)
+    receipt = tlog.Receipt(call.receipt(ims_as, index_of(answer)).text, keys)
     leaf = json.loads(receipt.leaf)
     assert leaf["event"] == "sign.avatar-id" and leaf["client"] == "ims-as-1" and leaf["index"] == index_of(answer)
     assert leaf["request"] == answer.headers["x-request-id"]
@@ -336,7 +336,7 @@ def test_no_identity_is_in_any_file_of_the_log(site, alice, auditor):
 def test_person_is_found_by_every_form_and_not_after_erasure(site, alice, auditor, operator, log, keys):
     assert call.subscribe(site, CAROL).status in (200, 201, 204)
     indices = {index_of(sign(site, alice, origin=form)) for form in CAROL_FORMS}
-    receipts = [auditor.get(f"{PREFIX}/proof/{index}").text for index in indices]
+    receipts = [call.receipt(auditor, index).text for index in indices]
     before = events(auditor, subject=CAROL, event="sign.avatar-id", limit=1000)
     assert indices <= {leaf["index"] for leaf in before}
     assert events(auditor, subject=CAROL_FORMS[2], event="sign.avatar-id", limit=1000) == before

@@ -61,7 +61,7 @@ def grow(site):
 
 
 def proof(site, index):
-    answer = curl.client_of(site, "operator").get(f"/ledger/v1/proof/{index}")
+    answer = call.receipt(curl.client_of(site, "operator"), index)
     assert answer.status == 200, answer.text
     return answer.text
 

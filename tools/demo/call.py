@@ -169,3 +169,12 @@ def sample_avatar(size=200_000):
     buffer = os.urandom(size - size % 4)
     chunks = len(scene).to_bytes(4, "little") + b"JSON" + scene + len(buffer).to_bytes(4, "little") + b"BIN\0" + buffer
     return b"glTF" + (2).to_bytes(4, "little") + (12 + len(chunks)).to_bytes(4, "little") + chunks
+
+
+def receipt(client, index, query="", patience=60):
+    """The answer with the receipt of a leaf; asks again while no checkpoint covers it, as on a busy machine."""
+    end = time.monotonic() + patience
+    while True:
+        answer = client.get(f"/ledger/v1/proof/{index}{query}")
+        if answer.status != 503 or time.monotonic() > end:
+            return answer

@@ -87,7 +87,7 @@ class Quickstart:
 
     def keep_receipt(self, index, origin):
         screen.wire("IMS AS → ledger", f"GET /ledger/v1/proof/{index}")
-        receipt = curl.client_of(self.site, "ims-as").get(f"/ledger/v1/proof/{index}")
+        receipt = call.receipt(curl.client_of(self.site, "ims-as"), index)
         check(receipt.status == 200, "a receipt", receipt.text)
         self.artifact("receipt.tlog-proof", receipt.text)
         self.artifact("ledger.vkey", self.site.avseal("ledger", "vkey", "--cert", self.site.pki.pem("ledger"), "--origin", origin).stdout)
