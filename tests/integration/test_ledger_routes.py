@@ -171,9 +171,11 @@ def test_log_is_read_while_it_grows(site, alice, auditor, keys):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         readers = [pool.submit(read) for _ in range(2)]
         writers = [pool.submit(write) for _ in range(4)]
-        indices = [index for writer in writers for index in writer.result()]
-        covered(site, auditor, max(indices))
-        done.set()
+        try:
+            indices = [index for writer in writers for index in writer.result()]
+            covered(site, auditor, max(indices))
+        finally:
+            done.set()
         heads = [head for reader in readers for head in reader.result()]
     assert len(set(indices)) == 160
     leaves = [tlog.leaf_hash(entry) for entry in tlog.Log(auditor.get, PREFIX, keys).verify()[1]]
