@@ -13,9 +13,7 @@ from support.software_ue import SoftwareUe, request
 
 @pytest.fixture(scope="module")
 def clock(stopped_site):
-    shifted = ShiftedClock(stopped_site.directory, stopped_site.bin.parent)
-    stopped_site.environment = {**stopped_site.environment, **shifted.environment}
-    return shifted
+    return ShiftedClock.of(stopped_site)
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,9 @@ def witness(stopped_site):
 
 @pytest.fixture(scope="module")
 def at_midnight(stopped_site, witness):
-    clock = ShiftedClock(stopped_site.directory, stopped_site.bin.parent)
+    clock = ShiftedClock.of(stopped_site)
     end = datetime.datetime(YEAR + 1, 1, 1, tzinfo=datetime.timezone.utc).timestamp()
     clock.shift(end - BEFORE - time.time())
-    stopped_site.environment = {**stopped_site.environment, **clock.environment}
     return clock
 
 

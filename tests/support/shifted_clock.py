@@ -14,6 +14,13 @@ class ShiftedClock:
         self.environment = {"LD_PRELOAD": str(pathlib.Path(build) / "lib" / "avseal-shifted-clock.so"), "AVSEAL_SHIFTED_CLOCK": str(self.path),
                             "ASAN_OPTIONS": options}
 
+    @classmethod
+    def of(cls, site):
+        """That of a site whose processes are still to be started."""
+        clock = cls(site.directory, site.bin.parent)
+        site.environment = {**site.environment, **clock.environment}
+        return clock
+
     def shift(self, seconds):
         """The process's time of day is the machine's plus `seconds` from now on."""
         with open(self.path, "r+b") as file:
