@@ -42,6 +42,15 @@ class FuseTest : public FaultTest {
     ASSERT_EQ(worker->wait(), 0);
   }
 
+  // How the worker ends for good. While another one starts, SoftHSM may show none of its tokens: then a worker ends as
+  // one whose token is away, and is started again.
+  std::optional<int> verdict_of(WorkerProcess& worker, const std::filesystem::path& config, const std::string& name) {
+    constexpr int token_absent = 3;
+    auto status = worker.wait();
+    for (int again = 0; status == token_absent && again < 20; ++again) status = start(config, name)->wait();
+    return status;
+  }
+
   // A worker that is killed while it is in C_Login.
   void killed_in_login(const std::filesystem::path& config) {
     rule("hang function=C_Login");
@@ -94,8 +103,8 @@ TEST_F(FuseTest, TwoWorkersAtOnceSpendOneAttemptOnAWrongPin) {
   const auto config = config_with({});
   const auto one = start(config, "one");
   const auto two = start(config, "two");
-  EXPECT_EQ(one->wait(), 2);
-  EXPECT_EQ(two->wait(), 2);
+  EXPECT_EQ(verdict_of(*one, config, "one"), 2);
+  EXPECT_EQ(verdict_of(*two, config, "two"), 2);
   EXPECT_EQ(start(config, "again")->wait(), 2);
   EXPECT_EQ(failed_logins(), 1U);
   EXPECT_EQ(returned(Function::C_Login, CKR_PIN_INCORRECT), 1U);
