@@ -20,6 +20,10 @@ inline Error stopped(std::string detail) {
   return avseal::errors::make(Category::unavailable, "ledger-unavailable", std::move(detail));
 }
 
+inline Error stalled(std::chrono::milliseconds limit) {
+  return stopped(fmt::format("a write to the log takes longer than {} ms; check the disk", limit.count()));
+}
+
 inline Error full(const std::filesystem::path& path, std::string_view found) {
   Error error = avseal::errors::make(
       Category::unavailable, "ledger-full",

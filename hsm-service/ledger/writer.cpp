@@ -1,7 +1,5 @@
 #include "ledger/writer.hpp"
 
-#include <algorithm>
-
 #include <spdlog/spdlog.h>
 
 #include "ledger/errors.hpp"
@@ -10,28 +8,11 @@ namespace avseal::ledger {
 
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
-
-// How often the writer looks whether a minute of refusals is over, or space was freed.
-constexpr std::chrono::milliseconds poll_interval{250};
-
-// From so many events under way on, a batch is gathered, for so long at most. Fewer do not wait for each other.
-constexpr std::size_t crowd = 64;
-constexpr std::chrono::milliseconds gathering_time{5};
-
 // A clock that is behind the last leaf by no more is taken for one that was slewed.
 constexpr std::chrono::milliseconds clock_tolerance{2000};
 
-std::int64_t unix_ms(std::chrono::system_clock::time_point t) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count();
-}
-
 Error closed() {
   return errors::stopped("the log is closed: the service is stopping");
-}
-
-Error stalled(std::chrono::milliseconds limit) {
-  return errors::stopped(fmt::format("a write to the log takes longer than {} ms; check the disk", limit.count()));
 }
 
 }  // namespace
@@ -116,7 +97,7 @@ Result<void> Writer::healthy() const {
     case State::open:
       return check_clock();
     case State::stalled:
-      return stalled(options_.append_limit);
+      return errors::stalled(options_.append_limit);
     case State::full:
     case State::failed:
     case State::closed:
@@ -130,8 +111,12 @@ Error Writer::why_not() const {
   return why_ ? *why_ : closed();
 }
 
+std::int64_t Writer::now_ms() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(clock_().time_since_epoch()).count();
+}
+
 Result<void> Writer::check_clock() const {
-  const std::chrono::milliseconds behind(last_time_.load() - unix_ms(clock_()));
+  const std::chrono::milliseconds behind(last_time_.load() - now_ms());
   if (behind <= clock_tolerance) return {};
   return errors::clock_behind(behind);
 }
@@ -200,165 +185,6 @@ void Writer::close(std::optional<LeafDraft> last) {
   }
   watch_wake_.notify_one();
   watch_thread_.join();
-}
-
-void Writer::run() {
-  std::vector<Entry> entries;
-  while (next_entries(entries)) {
-    std::span<Entry> rest(entries);
-    do {
-      rest = rest.subspan(write_batch(rest));
-    } while (!rest.empty() || (state_.load() == State::open && !lost_uses_.empty()));
-    entries.clear();
-  }
-  const std::lock_guard lock(mutex_);
-  log_.reset();
-  waiting_ = true;  // for ever
-  idle_.notify_all();
-}
-
-bool Writer::next_entries(std::vector<Entry>& entries) {
-  std::unique_lock lock(mutex_);
-  waiting_ = true;
-  idle_.notify_all();
-  const auto ready = [this] { return !paused_ && (stopping_ || !queue_.empty()); };
-  if (refusals_.empty() && state_.load() != State::full) {
-    wake_.wait(lock, [&] { return ready() || (!paused_ && (!refusals_.empty() || first_leaf_)); });
-  } else {
-    wake_.wait_for(lock, poll_interval, ready);
-    wake_.wait(lock, [this] { return !paused_; });
-  }
-  gather(lock);
-  waiting_ = false;
-  entries.swap(queue_);
-  add_summaries(entries, stopping_);
-  const bool over = stopping_ && entries.empty() && !last_leaf_;
-  if (stopping_ && last_leaf_) entries.push_back(Entry{std::nullopt, *std::exchange(last_leaf_, std::nullopt), {}});
-  return !over;
-}
-
-// A batch costs about the same whatever its size: in a crowd it waits for those who are under way.
-void Writer::gather(std::unique_lock<std::mutex>& lock) {
-  if (places_.load() < crowd) return;
-  wake_.wait_for(lock, gathering_time, [this] { return stopping_ || queue_.size() >= places_.load(); });
-  wake_.wait(lock, [this] { return !paused_; });
-}
-
-void Writer::add_summaries(std::vector<Entry>& entries, bool all) {
-  if (state_.load() != State::open && !all) return;
-  for (auto& summary : refusals_.take(clock_(), all)) {
-    auto draft = EventText(summary.event, {}, {}).finish({}, 0, Outcome::refused, summary.reason);
-    entries.push_back(Entry{std::nullopt, std::move(draft), {}});
-  }
-}
-
-// Also for no entries: then it only looks whether a full disk has room again. When it has none, the entries that follow
-// are not tried: nothing may come before what is to be told of these.
-std::size_t Writer::write_batch(std::span<Entry> entries) {
-  const auto now = std::max(unix_ms(clock_()), last_time_.load());
-  builder_.start(log_->next_index());
-  if (first_leaf_) builder_.add(*first_leaf_, now);
-  lost_uses_.tell(builder_, now);
-  std::size_t count = 0;
-  while (count < entries.size() && builder_.has_room(max_leaf_size)) builder_.add(entries[count++].draft, now);
-  begin(entries.first(count));
-  const auto committed = commit(now);
-  if (committed) {
-    first_leaf_.reset();
-    lost_uses_.told();
-  } else {
-    begin(entries.subspan(count));
-    count = entries.size();
-    for (auto& entry : entries) lost_uses_.add(std::move(entry.draft.uses));
-  }
-  settle(entries.first(count), committed, log_->check_space());
-  if (committed) log_->seal();
-  return count;
-}
-
-void Writer::begin(std::span<Entry> batch) {
-  bool wake_watch = false;
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto& entry : batch) in_flight_.push_back(std::move(entry.done));
-    busy_since_ = SteadyClock::now();
-    wake_watch = !std::exchange(watching_, true);
-  }
-  if (wake_watch) watch_wake_.notify_one();
-}
-
-Result<void> Writer::commit(std::int64_t now) {
-  if (state_.load() == State::failed) return why_not();
-  if (lost_log_) return *lost_log_;
-  const auto leaves = builder_.leaves();
-  if (leaves == 0) return {};
-  const auto started = SteadyClock::now();
-  auto appended = log_->append(builder_.finish(), leaves);
-  const std::chrono::duration<double> elapsed = SteadyClock::now() - started;
-  metrics_->sync_seconds.Observe(elapsed.count());
-  if (appended) last_time_ = now;
-  return appended;
-}
-
-// Tells the waiters, and everybody who comes later, how the batch ended. Places become free only once a full log is
-// known to be full, so it never loses more than max_pending events.
-void Writer::settle(std::span<Entry> batch, const Result<void>& committed, const Result<void>& space) {
-  std::vector<Completion<Appended>> waiters;
-  std::function<void()> grown;
-  {
-    const std::lock_guard lock(mutex_);
-    waiters.swap(in_flight_);
-    busy_since_.reset();
-    grown = grown_;
-    const auto& trouble = committed ? space : committed;
-    if (state_.load() != State::failed) {
-      why_ = trouble ? std::nullopt : std::optional(trouble.error());
-      const bool passes = lost_log_ || (why_ && why_->reason == "ledger-full");
-      state_ = trouble ? State::open : passes ? State::full : State::failed;
-      if (state_.load() == State::failed) spdlog::critical("the ledger stops for good: {}", why_->detail);
-    }
-  }
-  for (auto& entry : batch) entry.place.reset();
-  const auto size = log_->next_index();
-  const bool grew = committed && size_.exchange(size) != size;
-  if (grew) metrics_->entries.Set(static_cast<double>(size));
-  const auto first_index = size - waiters.size();
-  for (std::size_t i = 0; i < waiters.size(); ++i) {
-    if (waiters[i])
-      waiters[i](committed ? Appended(Position{log_->origin(), first_index + i}) : Appended(committed.error()));
-  }
-  if (grew && grown) grown();
-}
-
-void Writer::watch() {
-  std::unique_lock lock(mutex_);
-  while (!watch_stopping_) {
-    if (!busy_since_) {
-      watching_ = false;
-      watch_wake_.wait(lock, [this] { return watch_stopping_ || watching_; });
-    }
-    watch_wake_.wait_for(lock, options_.append_limit / 4, [this] { return watch_stopping_; });
-    if (!busy_since_ || SteadyClock::now() - *busy_since_ <= options_.append_limit) continue;
-    lock.unlock();
-    fail_waiters();
-    lock.lock();
-  }
-}
-
-// Their leaves stay in the log, or come into it when the disk answers again: they claim more than what was released,
-// never less.
-void Writer::fail_waiters() {
-  std::vector<Completion<Appended>> late;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!busy_since_) return;
-    if (state_.load() != State::failed) state_ = State::stalled;
-    for (auto& waiter : in_flight_) late.push_back(std::move(waiter));
-    for (auto& entry : queue_) late.push_back(std::move(entry.done));
-  }
-  for (auto& waiter : late) {
-    if (waiter) waiter(stalled(options_.append_limit));
-  }
 }
 
 }  // namespace avseal::ledger

@@ -6,10 +6,10 @@
 #include <thread>
 
 #include "ledger/completion.hpp"
-#include "ledger/lost_uses.hpp"
 #include "ledger/metrics.hpp"
 #include "ledger/refusals.hpp"
 #include "ledger/segment_log.hpp"
+#include "ledger/untold.hpp"
 #include "tokens/clock.hpp"
 
 namespace avseal::ledger {
@@ -72,7 +72,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void push(Entry entry);
   bool next_entries(std::vector<Entry>& entries);  // false: closed and nothing left
   void gather(std::unique_lock<std::mutex>& lock);
-  void add_summaries(std::vector<Entry>& entries, bool all);
+  bool add_summaries(bool all);                       // whether there were any
   std::size_t write_batch(std::span<Entry> entries);  // how many of them it took
   void begin(std::span<Entry> batch);
   Result<void> commit(std::int64_t now);
@@ -80,13 +80,14 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void watch();
   void fail_waiters();
   [[nodiscard]] Error why_not() const;
+  [[nodiscard]] std::int64_t now_ms() const;
   [[nodiscard]] Result<void> check_clock() const;
 
   std::unique_ptr<SegmentLog> log_;  // the writer thread's, unless it is paused
   std::optional<Error> lost_log_;    // likewise: why nothing can be written to it any more
   BatchBuilder builder_;
   std::optional<LeafDraft> first_leaf_;  // likewise: of a log that begins, not written yet
-  LostUses lost_uses_;                   // the next batch tells of them before anything else
+  Untold untold_;                        // likewise
   const Options options_;
   const Clock clock_;
   const std::shared_ptr<Metrics> metrics_;

@@ -54,6 +54,21 @@ TEST_F(LedgerRefusalsTest, OfStrangersHaveOneLeafPerReasonAndMinute) {
   EXPECT_EQ(found[2].at("details").at("count"), 1) << "written when the log is closed";
 }
 
+TEST_F(LedgerRefusalsTest, ThatFoundNoRoomAreToldWhenThereIsSome) {
+  auto ledger = open();
+  for (int i = 0; i < 500; ++i) ledger->count_unauthenticated("tls-handshake");
+  files->write_errno = ENOSPC;
+  clock.advance(60);
+  ASSERT_TRUE(eventually([&] { return !ledger->healthy(); }));
+  files->write_errno = 0;
+  ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
+  ASSERT_TRUE(append(*ledger, event()));
+  ledger->close();
+  const auto found = refusals();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].at("details").at("count"), 500);
+}
+
 TEST_F(LedgerRefusalsTest, OfAClientBeyondItsRateAreCounted) {
   auto with = config();
   with.refusal_burst = 3;

@@ -1,5 +1,5 @@
 // Signatures were made, and then their leaves found no room on the disk.
-#include "ledger/lost_uses.hpp"
+#include "ledger/untold.hpp"
 
 #include "audit/verify.hpp"
 #include "publishing_support.hpp"
@@ -26,7 +26,7 @@ KeyUse use(std::uint64_t sequence) {
   return {"avatar-id", std::string(43, 'k'), "worker-1", sequence, std::string(43, 'd'), "signed"};
 }
 
-class LedgerLostUsesTest : public PublishingFixture {
+class LedgerUntoldUsesTest : public PublishingFixture {
  protected:
   std::uint64_t signatures = 0;
 
@@ -82,7 +82,7 @@ class LedgerLostUsesTest : public PublishingFixture {
   }
 };
 
-TEST_F(LedgerLostUsesTest, AreToldBeforeWhatIsWrittenLater) {
+TEST_F(LedgerUntoldUsesTest, AreToldBeforeWhatIsWrittenLater) {
   auto ledger = begin();
   ASSERT_TRUE(commit(sign(*ledger)));
   std::vector<Slot> slots;
@@ -105,7 +105,7 @@ TEST_F(LedgerLostUsesTest, AreToldBeforeWhatIsWrittenLater) {
   EXPECT_THAT(audit(), IsEmpty());
 }
 
-TEST_F(LedgerLostUsesTest, NothingNewIsBegunUntilTheyAreTold) {
+TEST_F(LedgerUntoldUsesTest, NothingNewIsBegunUntilTheyAreTold) {
   auto ledger = begin();
   auto slot = sign(*ledger);
   fill_disk();
@@ -117,7 +117,7 @@ TEST_F(LedgerLostUsesTest, NothingNewIsBegunUntilTheyAreTold) {
   EXPECT_THAT(told(), ElementsAre("1 keys.late discarded"));
 }
 
-TEST_F(LedgerLostUsesTest, ThatNobodyCouldTellAreThoseOfACrash) {
+TEST_F(LedgerUntoldUsesTest, ThatNobodyCouldTellAreThoseOfACrash) {
   auto ledger = begin();
   auto slot = sign(*ledger);
   fill_disk();
@@ -132,7 +132,7 @@ TEST_F(LedgerLostUsesTest, ThatNobodyCouldTellAreThoseOfACrash) {
 }
 
 // The worker lives on, and counts on.
-class LedgerLostUsesAtTheTurnTest : public LedgerLostUsesTest {
+class LedgerUntoldUsesAtTheTurnTest : public LedgerUntoldUsesTest {
  protected:
   // The log of 2025 is closed, and the next finds no room.
   void fill_disk_at_the_turn(Ledger& ledger) {
@@ -144,7 +144,7 @@ class LedgerLostUsesAtTheTurnTest : public LedgerLostUsesTest {
   }
 };
 
-TEST_F(LedgerLostUsesAtTheTurnTest, AreToldByTheNextLog) {
+TEST_F(LedgerUntoldUsesAtTheTurnTest, AreToldByTheNextLog) {
   auto ledger = begin();
   ASSERT_TRUE(commit(sign(*ledger)));
   auto slot = sign(*ledger);
@@ -160,7 +160,7 @@ TEST_F(LedgerLostUsesAtTheTurnTest, AreToldByTheNextLog) {
   EXPECT_THAT(audit(), IsEmpty());
 }
 
-TEST_F(LedgerLostUsesAtTheTurnTest, ThatNobodyCouldTellAreThoseOfACrash) {
+TEST_F(LedgerUntoldUsesAtTheTurnTest, ThatNobodyCouldTellAreThoseOfACrash) {
   auto ledger = begin();
   auto slot = sign(*ledger);
   fill_disk_at_the_turn(*ledger);
@@ -174,27 +174,38 @@ TEST_F(LedgerLostUsesAtTheTurnTest, ThatNobodyCouldTellAreThoseOfACrash) {
   EXPECT_THAT(audit(), ElementsAre("run-not-stopped", "numbers-of-crash")) << "the ledger key's are told by the start";
 }
 
-TEST(LostUsesTest, MoreThanABatchTakesSeveral) {
+TEST(UntoldTest, MoreThanABatchTakesSeveral) {
   constexpr std::uint64_t count = 30'000;
-  LostUses lost;
-  for (std::uint64_t i = 1; i <= count; ++i) lost.add({use(i)});
+  constexpr int summary_count = 3000;
+  Untold untold;
+  for (std::uint64_t i = 1; i <= count; ++i) untold.add({use(i)});
+  for (int i = 0; i < summary_count; ++i) {
+    untold.add(EventText(event("refusal"), {}, {}).finish({}, 0, Outcome::refused, std::to_string(i)));
+  }
   std::vector<std::int64_t> numbers;
+  std::vector<std::string> summaries;
   int batches = 0;
-  for (BatchBuilder builder; !lost.empty(); lost.told(), ++batches) {
+  for (BatchBuilder builder; !untold.empty(); ++batches) {
     builder.start(0);
-    lost.tell(builder, 1);
+    untold.tell(builder, 1);
     builder.start(0);  // as if that one had failed
-    lost.tell(builder, 1);
+    const bool all = untold.tell(builder, 1);
     for (const auto leaf : read_batch(builder.finish()).leaves) {
-      const auto parsed = boost::json::parse(as_text(leaf));
-      for (const auto& one : parsed.at("keys").as_array()) {
-        numbers.push_back(one.at("sequence").as_int64());
+      const auto parsed = boost::json::parse(as_text(leaf)).as_object();
+      if (parsed.at("event") == "refusal") {
+        summaries.emplace_back(parsed.at("reason").as_string());
+        continue;
       }
+      for (const auto& one : parsed.at("keys").as_array()) numbers.push_back(one.at("sequence").as_int64());
     }
+    untold.told();
+    EXPECT_EQ(all, untold.empty());
   }
   EXPECT_GT(batches, 1);
   ASSERT_EQ(numbers.size(), count);
   for (std::uint64_t i = 0; i < count; ++i) ASSERT_EQ(numbers[i], static_cast<std::int64_t>(i + 1));
+  ASSERT_EQ(summaries.size(), static_cast<std::size_t>(summary_count));
+  for (int i = 0; i < summary_count; ++i) ASSERT_EQ(summaries[static_cast<std::size_t>(i)], std::to_string(i));
 }
 
 }  // namespace
