@@ -1,7 +1,6 @@
 #include "audit/counters.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include <fmt/format.h>
 
@@ -65,6 +64,18 @@ void Counters::judge(const End& end, Verdict& verdict) const {
   std::map<std::string_view, const Counter*> in_order;
   for (const auto& [name, counter] : counters_) in_order.emplace(name, &counter);
   for (const auto& [name, counter] : in_order) judge(*counter, end, losses[counter->worker], verdict);
+}
+
+std::map<std::string, KeyTotal> Counters::totals() const {
+  std::map<std::string, KeyTotal> all;
+  for (const auto& [name, counter] : counters_) {
+    auto& total = all[counter.key];
+    total.signatures += std::max(counter.numbers.highest(), counter.told_last);
+    const auto losses = losses_.find(counter.worker);
+    if (losses == losses_.end()) continue;
+    for (const auto& loss : losses->second) total.in_flight += loss.in_flight;
+  }
+  return all;
 }
 
 void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& losses, Verdict& verdict) const {

@@ -1,6 +1,7 @@
 // The numbers that HSM workers gave to their signatures, reconciled over the leaves of a log.
 #pragma once
 
+#include <map>
 #include <unordered_map>
 
 #include "audit/numbers.hpp"
@@ -25,6 +26,12 @@ struct Counter {
   std::int64_t told_at = 0;
 };
 
+// Signatures of one key, in all workers together.
+struct KeyTotal {
+  std::uint64_t signatures = 0;  // up to the highest number that each told
+  std::uint64_t in_flight = 0;   // at most so many more: requests of connections that were lost
+};
+
 class Counters {
  public:
   // Stable for the life of *this. `begins_midway`: leaves before those that are read are not at hand.
@@ -45,6 +52,7 @@ class Counters {
     std::uint64_t unlogged = 0;  // signatures of a worker that may wait for their leaf at one time
   };
   void judge(const End& end, Verdict& verdict) const;
+  [[nodiscard]] std::map<std::string, KeyTotal> totals() const;  // by key
 
  private:
   struct Loss {

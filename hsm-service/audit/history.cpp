@@ -213,6 +213,11 @@ void History::check_key(const Facts::User& user, const KeyState*& state, std::ui
                   fmt::format("a use of key {} with the thumbprint {}", user.key, user.kid));
 }
 
+std::optional<std::map<std::string, KeyTotal>> History::totals() const {
+  if (midway_) return std::nullopt;
+  return counters_.totals();
+}
+
 void History::finish() {
   counters_.judge({first_time_.value_or(0), last_time_, stopped_, unlogged_}, verdict_);
 }

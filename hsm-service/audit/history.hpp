@@ -35,6 +35,8 @@ class History {
   [[nodiscard]] std::int64_t first_time() const { return first_time_.value_or(0); }
   [[nodiscard]] std::int64_t last_time() const { return last_time_; }
   [[nodiscard]] std::uint64_t uses() const { return uses_; }
+  // By key; nothing if leaves before those that were read are not at hand.
+  [[nodiscard]] std::optional<std::map<std::string, KeyTotal>> totals() const;
 
  private:
   // Found at its first use, for what is before that may change them.

@@ -102,4 +102,23 @@ inline constexpr Rule export_differs{"export-differs", "the files that the manif
 inline constexpr Rule export_unproved{"export-unproved", "entries that lead to the root of the checkpoint",
                                       "these entries are not proved to be in the log: ask for the export again"};
 
+// An HSM's own log.
+inline constexpr Rule hsm_log_malformed{"hsm-log-malformed", "what `yubihsm-shell -a get-logs` prints, call after call",
+                                        "get the file again, with the program's standard output only"};
+inline constexpr Rule hsm_log_broken{
+    "hsm-log-broken", "entries from the HSM's reset on, each with the hash over itself and the one before it",
+    "entries are missing, altered or out of order: give all outputs, one HSM after the other and each in its order; if "
+    "you did, treat the keys as misused until it is explained"};
+inline constexpr Rule hsm_log_full{"hsm-log-full", "an HSM that logged every boot and every authentication",
+                                   "its log was full and nobody read it: ask the operator what happened at that time"};
+inline constexpr Rule hsm_signatures_missing{
+    "hsm-signatures-missing", "in the HSM's log every signature of which the ledger tells",
+    "signatures were made elsewhere or while the HSM did not log them: ask for the logs of all HSMs that have the key, "
+    "and whether logging was turned off"};
+inline constexpr Rule hsm_signatures_more{"hsm-signatures-more",
+                                          "no more signatures than the ledger tells of and workers' test signatures",
+                                          "they did not come through avseal, or more tests were made: have the "
+                                          "operator show the workers' counts of them, and "
+                                          "treat the keys as misused until all are explained"};
+
 }  // namespace avseal::audit::rules

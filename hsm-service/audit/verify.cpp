@@ -111,6 +111,7 @@ Result<Verified> Verification::run() {
   out_.uses = history_.uses();
   out_.first_time = history_.first_time();
   out_.last_time = history_.last_time();
+  out_.totals = history_.totals();
   return out_;
 }
 

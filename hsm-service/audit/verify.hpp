@@ -1,6 +1,7 @@
 // The verdict on a node's log: all its periods that are at hand, or what came after a checkpoint.
 #pragma once
 
+#include "audit/counters.hpp"
 #include "audit/log_check.hpp"
 #include "audit/trust.hpp"
 
@@ -38,6 +39,7 @@ struct Verified {
   std::uint64_t awaiting = 0;   // leaves in segments that have no checkpoint yet
   std::int64_t first_time = 0;  // of the leaves that were read, Unix milliseconds
   std::int64_t last_time = 0;
+  std::optional<std::map<std::string, KeyTotal>> totals;  // by key; nothing unless all of the log was read
 };
 
 // Findings go to the verdict; an Error says why the log could not be judged.

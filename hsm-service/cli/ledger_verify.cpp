@@ -6,6 +6,7 @@
 
 #include "audit/csv.hpp"
 #include "audit/export.hpp"
+#include "cli/hsm_log_input.hpp"
 #include "cli/hsm_options.hpp"
 #include "cli/ledger_commands.hpp"
 #include "cli/ledger_input.hpp"
@@ -26,6 +27,7 @@ struct Options {
   std::vector<std::string> checkpoints;
   std::string since;
   std::string save;
+  HsmLogInput hsm_log;
   unsigned threads = 0;
   bool json = false;
 };
@@ -51,7 +53,27 @@ Result<audit::VerifyOptions> options_of(const Options& options) {
   return out;
 }
 
-void print_text(const audit::Verified& verified, const audit::Verdict& verdict, const std::string& name) {
+// What was seen of HSMs' own logs, for the report.
+struct HsmSeen {
+  std::uint64_t entries = 0;
+  std::uint64_t logs = 0;
+  std::vector<audit::HsmCount> counts;
+};
+
+Result<HsmSeen> compare_hsm(const HsmLog& log, const audit::Verified& verified, audit::Verdict& verdict) {
+  if (!verified.totals) {
+    return errors::make(Category::invalid, "log-incomplete",
+                        "the HSM's log cannot be compared: expected all of the node's log from its first leaf on, and "
+                        "what is before this is not at hand; give its directory with all closed years, or its --url");
+  }
+  audit::HsmHistory history(verdict);
+  for (const auto& [name, text] : log.outputs) history.take(name, text);
+  auto counts = history.compare(log.keys, log.tests, *verified.totals);
+  return HsmSeen{history.entries(), history.logs(), std::move(counts)};
+}
+
+void print_text(const audit::Verified& verified, const HsmSeen& hsm, const audit::Verdict& verdict,
+                const std::string& name) {
   const auto findings = verdict.findings();
   fmt::print("{}", doctor::as_text({"log", name, 0, findings}));
   if (verified.origin.empty()) return;
@@ -60,6 +82,7 @@ void print_text(const audit::Verified& verified, const audit::Verdict& verdict, 
   if (verified.read != 0)
     fmt::print(", {} to {}", audit::utc_text(verified.first_time), audit::utc_text(verified.last_time));
   fmt::print("\n");
+  if (hsm.entries != 0) fmt::print("HSM log   {} entries of {} logs\n", hsm.entries, hsm.logs);
   if (verified.awaiting != 0) fmt::print("awaiting  {} leaves have no checkpoint yet\n", verified.awaiting);
   fmt::print("verdict   {}\n", verdict.good() ? "good" : "NOT GOOD");
 }
@@ -77,20 +100,33 @@ boost::json::array as_json(const doctor::Findings& findings) {
   return out;
 }
 
-void print_json(const audit::Verified& verified, const audit::Verdict& verdict, const std::string& name) {
-  const boost::json::object document{{"awaiting", verified.awaiting},
-                                     {"findings", as_json(verdict.findings())},
-                                     {"first_time", verified.first_time},
-                                     {"good", verdict.good()},
-                                     {"last_time", verified.last_time},
-                                     {"log", name},
-                                     {"logs", verified.periods},
-                                     {"origin", verified.origin},
-                                     {"read", verified.read},
-                                     {"root", tlog::hash_text(verified.root)},
-                                     {"signatures", verified.uses},
-                                     {"size", verified.size},
-                                     {"version", 1}};
+boost::json::object as_json(const HsmSeen& hsm) {
+  boost::json::array keys;
+  for (const auto& count : hsm.counts) {
+    keys.push_back(boost::json::object{{"in_hsm", count.in_hsm},
+                                       {"in_ledger", count.in_ledger},
+                                       {"key", count.key.name},
+                                       {"object", count.key.object}});
+  }
+  return {{"entries", hsm.entries}, {"keys", std::move(keys)}, {"logs", hsm.logs}};
+}
+
+void print_json(const audit::Verified& verified, const HsmSeen& hsm, const audit::Verdict& verdict,
+                const std::string& name) {
+  boost::json::object document{{"awaiting", verified.awaiting},
+                               {"findings", as_json(verdict.findings())},
+                               {"first_time", verified.first_time},
+                               {"good", verdict.good()},
+                               {"last_time", verified.last_time},
+                               {"log", name},
+                               {"logs", verified.periods},
+                               {"origin", verified.origin},
+                               {"read", verified.read},
+                               {"root", tlog::hash_text(verified.root)},
+                               {"signatures", verified.uses},
+                               {"size", verified.size},
+                               {"version", 1}};
+  if (hsm.entries != 0) document["hsm_log"] = as_json(hsm);
   fmt::print("{}\n", tokens::canonical_json(document));
 }
 
@@ -111,6 +147,7 @@ Result<int> verify_log(const Options& options) {
   AVSEAL_TRY(auto policy, options.input.trust.read());
   const auto trust = audit::Trust::of_policy(std::move(policy));
   AVSEAL_TRY(auto how, options_of(options));
+  AVSEAL_TRY(const auto hsm_log, options.hsm_log.read());
   audit::Verdict verdict;
   const auto verified = [&] {
     ProgressBar bar("verifying", "leaves");
@@ -123,8 +160,12 @@ Result<int> verify_log(const Options& options) {
   }();
   if (!verified && verdict.good()) return verified.error();
   const auto& seen = verified ? *verified : audit::Verified{};
-  options.json ? print_json(seen, verdict, options.input.name()) : print_text(seen, verdict, options.input.name());
+  Result<HsmSeen> hsm = HsmSeen{};
+  if (hsm_log && verified && seen.periods != 0) hsm = compare_hsm(*hsm_log, seen, verdict);
+  const auto print = options.json ? print_json : print_text;
+  print(seen, hsm ? *hsm : HsmSeen{}, verdict, options.input.name());
   if (!verified) return verified.error();
+  if (!hsm) return hsm.error();
   if (!verdict.good()) return exit_findings;
   if (!options.save.empty()) AVSEAL_CHECK(save_checkpoint(options.save, seen.note));
   return 0;
@@ -140,19 +181,26 @@ void add_ledger_verify(CLI::App& ledger, int& exit_code) {
       ->add_option("--checkpoint", options->checkpoints,
                    "a checkpoint that you hold, which the log must continue; may be repeated")
       ->check(CLI::ExistingFile);
-  command->add_option("--since", options->since, "a checkpoint up to which you verified the log: reads only the rest")
-      ->check(CLI::ExistingFile);
+  auto* since = command->add_option("--since", options->since,
+                                    "a checkpoint up to which you verified the log: reads only the rest");
+  since->check(CLI::ExistingFile);
+  options->hsm_log.add_to(*command, since);
   command->add_option("--save-checkpoint", options->save, "file for the log's checkpoint, once all is found good");
   command->add_option("--threads", options->threads, "instead of one for each processor")
       ->check(CLI::Range(1U, max_threads));
   command->add_flag("--json", options->json, "one JSON object, for programs");
   command->footer(
       "Hashes every entry again, compares every tile of every level and the root that the checkpoint signs; holds the\n"
-      "log to checkpoints from elsewhere; judges what the leaves say: places, times, signatures, numbers, keys.\n"
+      "log to checkpoints from elsewhere; judges what the leaves say: places, times, signatures, numbers, keys; "
+      "counts\n"
+      "the signatures in an HSM's own log too.\n"
       "Exit status: 0 good, 1 findings, 2 the log cannot be judged.\n\n"
       "  avseal ledger verify run/ledger --vkey run/artifacts/ledger.vkey --save-checkpoint seen\n"
       "  avseal ledger verify --url https://node --cacert ca.pem --cert me.pem --key me.key --policy policy --since "
-      "seen");
+      "seen\n"
+      "  avseal ledger verify /var/lib/avseal/ledger --vkey ledger.vkey --hsm-log get-logs-*.txt --hsm-profile "
+      "yubihsm2 \\\n"
+      "    --hsm-key avatar-id=0x0101 --hsm-key ledger=0x0105 --hsm-tests 420");
   command->callback([options, &exit_code] {
     const auto done = verify_log(*options);
     if (!done) report(done.error());

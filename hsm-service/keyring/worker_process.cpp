@@ -194,6 +194,12 @@ void WorkerProcess::reap(steady_clock::time_point until) {
   pollfd end{pidfd_.native_handle(), POLLIN, 0};
   if (::poll(&end, 1, static_cast<int>(std::max<std::int64_t>(left, 0))) <= 0) ::kill(ending, SIGKILL);
   ::waitpid(ending, nullptr, 0);
+  std::array<char, 4096> last{};  // what it said at its end
+  for (;;) {
+    const auto size = ::read(output_.native_handle(), last.data(), last.size());
+    if (size <= 0) break;
+    pass({last.data(), static_cast<std::size_t>(size)});
+  }
   close_descriptors();
 }
 
@@ -205,19 +211,23 @@ void WorkerProcess::close_descriptors() {
 
 // Passes on its lines until the other end is closed, which a worker's end does.
 asio::awaitable<void> WorkerProcess::pass_lines() {
-  std::string line;
+  line_.clear();
   std::array<char, 4096> chunk{};
   for (;;) {
     const auto [ec, size] = co_await output_.async_read_some(asio::buffer(chunk), asio::as_tuple(asio::use_awaitable));
     if (ec) break;
-    for (const char c : std::string_view(chunk.data(), size)) {
-      if (c != '\n') line.push_back(c);
-      if (line.empty() || (c != '\n' && line.size() < max_line)) continue;
-      tell(line);
-      line.clear();
-    }
+    pass({chunk.data(), size});
   }
-  if (!line.empty()) tell(line);
+  if (!line_.empty()) tell(line_);
+}
+
+void WorkerProcess::pass(std::string_view text) {
+  for (const char c : text) {
+    if (c != '\n') line_.push_back(c);
+    if (line_.empty() || (c != '\n' && line_.size() < max_line)) continue;
+    tell(line_);
+    line_.clear();
+  }
 }
 
 }  // namespace avseal::keyring

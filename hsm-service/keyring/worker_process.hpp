@@ -41,6 +41,7 @@ class WorkerProcess : public std::enable_shared_from_this<WorkerProcess> {
  private:
   static boost::asio::awaitable<void> supervise(std::shared_ptr<WorkerProcess> process);
   boost::asio::awaitable<void> pass_lines();
+  void pass(std::string_view text);
   void tell(std::string_view line);
   void note_end(int status);
   void end_for_good();
@@ -64,6 +65,7 @@ class WorkerProcess : public std::enable_shared_from_this<WorkerProcess> {
   bool stopping_ = false;
   bool permanent_ = false;  // ended for good
   bool absent_ = false;     // it said so when it ended last
+  std::string line_;        // what it said of one so far
   std::string last_line_;
   RepeatFilter repeated_;
   prometheus::Gauge* ended_ = nullptr;  // counts it while it ended for good

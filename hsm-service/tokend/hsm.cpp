@@ -64,6 +64,7 @@ Result<std::unique_ptr<Hsm>> Hsm::open(const Config& config, Watchdog::Call& wat
   for (const KeyConfig& key_config : config.keys) {
     watched.next();
     AVSEAL_TRY(Key key, load_key(login, key_config, config.quirks));
+    hsm->probed(key);
     hsm->keys_.push_back(std::move(key));
   }
   AVSEAL_CHECK(require_distinct(hsm->keys_));

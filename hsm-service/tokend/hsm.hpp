@@ -33,6 +33,12 @@ class Hsm {
   [[nodiscard]] std::vector<KeyInfo> announcement() const;
   [[nodiscard]] const TokenInfo& token_info() const { return token_info_; }
 
+  // Signatures that never left the process: one with each key in open(), and probes since.
+  [[nodiscard]] std::uint64_t test_signatures() const { return test_signatures_.load(std::memory_order_relaxed); }
+  void probed(const Key& key) {
+    if (key.public_key) test_signatures_.fetch_add(1, std::memory_order_relaxed);
+  }
+
  private:
   Hsm(const Config& config, std::shared_ptr<const pkcs11::Module> module)
       : config_(config), module_(std::move(module)) {}
@@ -48,6 +54,7 @@ class Hsm {
   std::optional<pkcs11::Session> login_;  // keeps the login while other sessions come and go
   pkcs11::Session::Access access_ = pkcs11::Session::Access::read_only;  // what the module takes
   std::atomic<std::uint64_t> generation_{0};
+  std::atomic<std::uint64_t> test_signatures_{0};
 };
 
 }  // namespace avseal::tokend

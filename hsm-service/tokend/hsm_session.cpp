@@ -34,7 +34,10 @@ Result<Bytes> HsmSession::unwrap(std::size_t key, ByteView wrapped, ByteView aad
 }
 
 Result<void> HsmSession::probe(std::size_t key) {
-  return tokend::probe(session_, handles_[key], hsm_->keys()[key]);
+  const Key& tried = hsm_->keys()[key];
+  AVSEAL_CHECK(tokend::probe(session_, handles_[key], tried));
+  hsm_->probed(tried);
+  return {};
 }
 
 }  // namespace avseal::tokend

@@ -18,10 +18,10 @@ class HsmSession {
   [[nodiscard]] std::uint64_t generation() const { return generation_; }  // the Hsm's when it was opened
 
  private:
-  HsmSession(const Hsm& hsm, std::uint64_t generation, pkcs11::Session session)
+  HsmSession(Hsm& hsm, std::uint64_t generation, pkcs11::Session session)
       : hsm_(&hsm), generation_(generation), session_(std::move(session)) {}
 
-  const Hsm* hsm_;
+  Hsm* hsm_;
   std::uint64_t generation_;
   pkcs11::Session session_;
   std::vector<CK_OBJECT_HANDLE> handles_;

@@ -120,6 +120,7 @@ Result<void> serve(const Options& options) {
   ::sd_notify(0, "READY=1");
   spdlog::info("event=ready sessions={} socket=\"{}\"", pool.sessions(), options.socket);
   server->run(pool);
+  spdlog::info("event=ended test_signatures={}", hsm->test_signatures());
   ::_exit(0);
 }
 

@@ -79,6 +79,10 @@ Result<Profile> read_profile(const toml::table& source, const std::filesystem::p
     profile.modules.emplace_back(module);
   }
   AVSEAL_TRY(profile.guidance, read_strings(root, "guidance"));
+  AVSEAL_TRY(profile.own_log, root.string_or("own_log", ""));
+  if (!profile.own_log.empty() && profile.own_log != "yubihsm-shell") {
+    return root.error("own_log", "expected \"yubihsm-shell\"");
+  }
   AVSEAL_TRY(const toml::table* const quirks, root.table_or_none("quirks"));
   if (quirks != nullptr) {
     AVSEAL_TRY(profile.quirks, read_quirks(*quirks, file));

@@ -19,6 +19,7 @@ struct Profile {
   std::vector<std::filesystem::path> modules;  // where the vendor installs the module
   Quirks quirks;
   std::vector<std::string> guidance;  // for operators, a sentence each
+  std::string own_log;                // what shows the HSM's log of the uses of its keys; empty: nothing known
 };
 
 bool is_profile_name(std::string_view name);  // lower-case letters, digits and '-', at most 32
@@ -31,6 +32,7 @@ bool is_profile_name(std::string_view name);  // lower-case letters, digits and 
 //   sources = ["..."]
 //   modules = ["/usr/lib/softhsm/libsofthsm2.so"]
 //   guidance = ["..."]
+//   own_log = "yubihsm-shell"             may be left out: no log of key uses, or none in a form that avseal reads
 //   [quirks]                              each may be left out
 //   read_only_sessions = true
 //   os_locking = true

@@ -101,6 +101,15 @@ void Directory::report(const std::string& error) const {
   std::fprintf(stderr, "avseal-fault-pkcs11: %s\n", error.c_str());
 }
 
+void Directory::record_use(const std::string& line) const {
+  const auto file = path_ / "uses";
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const auto whole = line + "\n";
+  const bool written = ::write(descriptor, whole.data(), whole.size()) == static_cast<ssize_t>(whole.size());
+  if (!written) std::fprintf(stderr, "avseal-fault-pkcs11: cannot write %s\n", file.c_str());
+  if (descriptor >= 0) ::close(descriptor);
+}
+
 bool Directory::strikes(const Rule& rule) {
   const std::lock_guard lock(mutex_);
   Progress& progress = progress_[rule.name];

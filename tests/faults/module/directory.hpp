@@ -29,6 +29,9 @@ class Directory {
   // processes together have so many.
   bool strikes(const Rule& rule);
 
+  // Appends a line to the file `uses`, whole beside those of other processes.
+  void record_use(const std::string& line) const;
+
  private:
   struct Progress {
     std::uint64_t draws = 0;

@@ -76,6 +76,14 @@ bool sign_with_other(Call& call, CK_SESSION_HANDLE session, ByteView data, unsig
   return false;
 }
 
+void record_use(Call& call, CK_SESSION_HANDLE session) {
+  std::array<char, 64> label{};
+  CK_ATTRIBUTE attribute{CKA_LABEL, label.data(), label.size()};
+  const CK_RV rv = call.state().real().C_GetAttributeValue(session, call.session()->key, &attribute, 1);
+  const std::string name = rv == CKR_OK ? std::string(label.data(), attribute.ulValueLen) : "?";
+  call.state().directory().record_use(call.session()->token.label + " " + name);
+}
+
 // Makes a good signature the rule's; the buffer has `room`.
 CK_RV deform(SignatureForm form, unsigned char* signature, CK_ULONG* size, CK_ULONG room) {
   switch (form) {
@@ -156,6 +164,9 @@ CK_RV run(Is<Function::C_Sign>, Call& call, CK_SESSION_HANDLE session, unsigned 
   Bytes input = hashes_for != 0 ? hash(hashes_for, data, size) : Bytes(data, data + size);
   const CK_ULONG room = signature_size == nullptr ? 0 : *signature_size;
   const CK_RV rv = call.state().real().C_Sign(session, input.data(), input.size(), signature, signature_size);
+  if (rv == CKR_OK && signature != nullptr && call.session() && call.rule(Effect::record_uses) != nullptr) {
+    record_use(call, session);
+  }
   const Rule* const rule = call.rule(Effect::signature);
   if (rv != CKR_OK || signature == nullptr || rule == nullptr || !call.state().directory().strikes(*rule)) return rv;
   if (rule->signature == SignatureForm::other_key) {

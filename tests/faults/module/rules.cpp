@@ -40,6 +40,7 @@ constexpr std::array forms = {
     Form{"hashing-ecdsa", Effect::hashing_ecdsa, "", "", CKR_OK},
     Form{"ec-point", Effect::ec_point, "form", "", CKR_OK},
     Form{"idle-timeout", Effect::idle_timeout, "ms", "", CKR_OK},
+    Form{"record-uses", Effect::record_uses, "", "", CKR_OK},
     Form{"invalidate-sessions", Effect::invalidate_sessions, "", "", CKR_OK},
     Form{"logout", Effect::logout, "", "", CKR_OK},
     Form{"swap-objects", Effect::swap_objects, "", "", CKR_OK},

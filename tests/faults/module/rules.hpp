@@ -6,6 +6,7 @@
 // - `rules`: the rules; read again whenever the file changes, before the next call. Write another file and rename it.
 // - `rules.error`: why the last rules could not be read; those before stay in force. Gone when all is well.
 // - `PID.facts`: what happened in that process (facts.hpp); outlives it.
+// - `uses`: what `record-uses` records.
 // - `spent/`: a file for each time that a rule with `times` struck, in all processes together.
 //
 // A rule is a line "NAME EFFECT KEY=VALUE ..."; NAME is unique and of letters, digits, '.', '_' and '-'. Blank lines
@@ -35,6 +36,7 @@
 // - `hashing-ecdsa`: CKM_ECDSA_SHA256 and _SHA384 are there.
 // - `ec-point form=der|raw|bit-string`: of CKA_EC_POINT.
 // - `idle-timeout ms=N`: sessions end that were not used for so long.
+// - `record-uses`: a line "TOKEN LABEL" for each signature that the real module made, with the key's label.
 //
 // Once per process, before its next call:
 // - `invalidate-sessions`: every session is gone, and so the login.
@@ -71,6 +73,7 @@ enum class Effect {
   hashing_ecdsa,
   ec_point,
   idle_timeout,
+  record_uses,
   invalidate_sessions,
   logout,
   swap_objects,

@@ -215,11 +215,13 @@ const std::string profile_head =
 TEST(Profile, ReadsEveryMember) {
   const auto profile =
       parse_profile(profile_head +
-                        "[quirks]\nread_only_sessions = false\nos_locking = false\necdsa = \"hashed\"\nsessions = 9\n"
+                        "own_log = \"yubihsm-shell\"\n[quirks]\nread_only_sessions = false\nos_locking = false\necdsa "
+                        "= \"hashed\"\nsessions = 9\n"
                         "keepalive_seconds = 7\nbusy_codes = [\"CKR_FUNCTION_FAILED\"]\n"
                         "session_lost_codes = [\"0x80000001\"]\ndevice_lost_codes = [\"CKR_GENERAL_ERROR\"]\n",
                     "/x/p.toml");
   ASSERT_TRUE(profile) << profile.error().detail;
+  EXPECT_EQ(profile->own_log, "yubihsm-shell");
   EXPECT_FALSE(profile->quirks.read_only_sessions);
   EXPECT_FALSE(profile->quirks.os_locking);
   EXPECT_EQ(profile->quirks.ecdsa, pkcs11::Ecdsa::hashed);
@@ -243,6 +245,8 @@ TEST(Profile, ErrorsBeginWithFileAndLine) {
       {profile_head + "[quirks]\nbusy_codes = [\"CKR_OK\"]\n", "is no code that a call fails with"},
       {profile_head + "[quirks]\nbusy_codes = [\"CKR_NONE\"]\n", "is no code that a call fails with"},
       {"name = \"p\"\ntitle = \"t\"\nstatus = \"good\"\n", "status: expected"},
+      {profile_head + "own_log = \"syslog\"\n", "p.toml:7: own_log: expected \"yubihsm-shell\""},
+      {profile_head + "own_log = true\n", "own_log: expected a string"},
   };
   for (const auto& [text, expected] : cases) {
     const auto profile = parse_profile(text, "p.toml");
@@ -262,6 +266,7 @@ TEST(Profile, ThoseOfTheRepositoryAreValidAndSayWhatIsVerified) {
     const bool verified = profile->name == "softhsm2" || profile->name == "generic";
     EXPECT_EQ(profile->status, verified ? "verified" : "from documentation, not verified") << profile->name;
     EXPECT_FALSE(profile->guidance.empty());
+    EXPECT_EQ(profile->own_log, profile->name == "yubihsm2" ? "yubihsm-shell" : "");
     ++count;
   }
   EXPECT_EQ(count, 8U);
