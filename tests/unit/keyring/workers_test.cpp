@@ -113,6 +113,18 @@ TEST_F(WorkersTest, StartsThemAndPassesTheirLinesOn) {
   EXPECT_THAT(lines, Contains(HasSubstr("hsm-2: token ready")));
 }
 
+TEST_F(WorkersTest, PassesOnWhatTheySayAtTheirEnd) {
+  behave(
+      "def end(signal, frame):\n  print('x' * 3000)\n  print('last words', flush=True)\n  os._exit(0)\n"
+      "signal.signal(signal.SIGTERM, end)");
+  ASSERT_TRUE(start());
+  workers.reset();
+  const std::lock_guard lock(mutex);
+  ASSERT_GE(lines.size(), 2U);
+  EXPECT_EQ(lines[lines.size() - 2], "hsm-1: " + std::string(3000, 'x'));
+  EXPECT_EQ(lines.back(), "hsm-1: last words");
+}
+
 TEST_F(WorkersTest, GivesThemNoDescriptors) {
   std::ofstream open_here(dir / "open");
   const int inheritable = ::dup(0);
