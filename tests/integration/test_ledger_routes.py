@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import pathlib
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -369,6 +370,29 @@ def test_person_is_found_by_every_form_and_not_after_erasure(site, alice, audito
     fresh = index_of(sign(site, alice, origin=CAROL))
     covered(site, auditor, fresh)
     assert [leaf["index"] for leaf in events(auditor, subject=CAROL, event="sign.avatar-id")] == [fresh]
+
+
+def test_erasure_that_the_store_refuses_is_told_and_can_be_repeated(site, alice, auditor, operator):
+    def store(statement):
+        subprocess.run(["sqlite3", site.directory / "store.sqlite", ".timeout 5000", statement], check=True)
+
+    person = "sip:grace@a.example"
+    assert call.subscribe(site, person).status in (200, 201, 204)
+    known = index_of(sign(site, alice, origin=person))
+    covered(site, auditor, known)
+    path = f"{PREFIX}/subjects/{call.path_segment(person)}?reason=case-3"
+    store("CREATE TRIGGER kept BEFORE DELETE ON subject_key BEGIN SELECT RAISE(FAIL, 'kept'); END")
+    try:
+        failed = operator.delete(path)
+    finally:
+        store("DROP TRIGGER kept")
+    refused(failed, 503, "store-unavailable")
+    told = [leaf for leaf in ledger.leaves(site.ledger) if leaf["event"] == "subject.erased" and leaf["details"] == {"reason": "case-3"}]
+    assert [leaf["outcome"] for leaf in told] == ["released", "discarded"]
+    assert told[1]["reason"] == "store-unavailable"
+    assert [leaf["index"] for leaf in events(auditor, subject=person, event="sign.avatar-id")] == [known]
+    assert operator.delete(path).status == 204
+    assert events(auditor, subject=person) == []
 
 
 def test_person_is_erased_on_the_command_line(site, alice, auditor):
