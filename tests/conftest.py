@@ -10,13 +10,11 @@ import pytest
 
 from demo import call, site as demo_site
 from support import ledger
+from support.software_ue import SoftwareUe
 
 
 def pytest_configure():
     os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
-    suppressions = pathlib.Path(__file__).parent / "lsan.supp"
-    if suppressions.exists():
-        os.environ["LSAN_OPTIONS"] = f"suppressions={suppressions}:print_suppressions=0"
 
 
 def remove(path):
@@ -56,6 +54,13 @@ def site(stopped_site):
     yield stopped_site
     assert stopped_site.stop() == 0, (stopped_site.log / "avseald.log").read_text()[-4000:]
     ledger.verify(stopped_site)  # whatever happened to it: every signature and key is accounted for
+
+
+@pytest.fixture(scope="module")
+def alice(site):
+    """Her UE with its key in software, and a subscription."""
+    assert call.subscribe(site).status == 201
+    return SoftwareUe(site)
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,6 @@ import pytest
 from demo import call, curl
 from support.load import Load, wait_until
 from support.processes import worker_pids
-from support.software_ue import SoftwareUe
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 def test_worker_killed_under_load(site, alice):

@@ -6,20 +6,13 @@ import signal
 
 import pytest
 
-from demo import call, processes, site as demo_site
+from demo import processes, site as demo_site
 from support import ledger, terminal
 from support.blink import wait_until_signing
 from support.faults import PIN_INCORRECT, Faults
 from support.load import Load, wait_until
-from support.software_ue import SoftwareUe
 
 SITE_FAULTS = True
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 @pytest.fixture

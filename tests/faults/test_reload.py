@@ -11,15 +11,8 @@ import pytest
 from demo import call, curl, pki, site as demo_site
 from support import jose, ledger
 from support.load import Load, wait_until
-from support.software_ue import SoftwareUe
 
 REPLICA = demo_site.TOKENS[1]
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 @pytest.fixture

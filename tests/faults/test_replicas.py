@@ -7,13 +7,12 @@ import time
 
 import pytest
 
-from demo import call, curl
+from demo import curl
 from support import ledger
 from support.blink import blink, wait_until_replaced, wait_until_signing
 from support.failure_table import RUNNING, STARTING, walk
 from support.faults import Faults
 from support.load import Load, wait_until
-from support.software_ue import SoftwareUe
 
 SITE_FAULTS = True
 
@@ -26,12 +25,6 @@ def stopped_site(stopped_site):
     path = stopped_site.directory / "avseald.toml"
     path.write_text(path.read_text().replace("threads = 2\n", "threads = 2\nrequest_deadline_ms = 10000\n", 1))
     return stopped_site
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 @pytest.fixture

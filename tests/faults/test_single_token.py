@@ -6,12 +6,10 @@ import time
 
 import pytest
 
-from demo import call
 from support.blink import wait_until_signing
 from support.failure_table import RUNNING, walk
 from support.faults import Faults
 from support.load import Load
-from support.software_ue import SoftwareUe
 
 SITE_FAULTS = True
 SITE_TOKENS = ("hsm-a",)
@@ -23,12 +21,6 @@ def stopped_site(stopped_site):
     path = stopped_site.directory / "avseald.toml"
     path.write_text(path.read_text().replace("threads = 2\n", "threads = 2\nrequest_deadline_ms = 15000\n", 1))
     return stopped_site
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 @pytest.fixture

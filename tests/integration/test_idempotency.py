@@ -9,14 +9,7 @@ import pytest
 
 from demo import call, processes
 from support import jose, ledger
-from support.software_ue import SoftwareUe
 from support.tls_client import TlsClient
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from demo import call, curl, pki, processes, site as demo_site
 from support import faults, jose, ledger, terminal
-from support.software_ue import SoftwareUe
 from support.tls_client import TlsClient
 
 class Operator:
@@ -91,12 +90,6 @@ def operator(stopped_site):
 def site(operator):
     yield operator.site
     assert operator.site.stop() == 0, (operator.site.log / "avseald.log").read_text()[-4000:]
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 def hashes_of(path):

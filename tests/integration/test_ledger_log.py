@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from demo import call, pki, processes, site as demo_site
 from support import ledger
-from support.software_ue import SoftwareUe
 from test_key_lifecycle import Load, Operator
 from test_start import start_fails
 
@@ -38,12 +37,6 @@ def operator(stopped_site):
 def site(operator):
     yield operator.site
     assert operator.site.stop() == 0, (operator.site.log / "avseald.log").read_text()[-4000:]
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 def checkpoint(site):

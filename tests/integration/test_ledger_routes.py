@@ -17,17 +17,10 @@ import pytest
 
 from demo import call, curl, site as demo_site
 from support import jose, ledger, tlog
-from support.software_ue import SoftwareUe
 
 PREFIX = "/ledger/v1"
 CAROL = "tel:+17035550123"
 CAROL_FORMS = (CAROL, "tel:+1-703-555-0123", "sip:+17035550123@a.example;user=phone")
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,10 @@
 """avseal token drain and resume: a drained token gets no work, on every thread, also after a restart; every change has its actor in the ledger."""
 
-import pytest
-
-from demo import call, curl, site as demo_site
+from demo import curl, site as demo_site
 from support import ledger
 from support.load import Load
-from support.software_ue import SoftwareUe
 
 FIRST, REPLICA = demo_site.TOKENS
-
-
-@pytest.fixture(scope="module")
-def alice(site):
-    assert call.subscribe(site).status == 201
-    return SoftwareUe(site)
 
 
 def token(site, *arguments, check=True):
