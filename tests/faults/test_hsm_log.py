@@ -58,9 +58,9 @@ def write(directory, logs):
     return files
 
 
-def run(site, files, tests, *arguments, profile="yubihsm2"):
+def run(site, files, tests, *arguments, profile="yubihsm2", of=None):
     keys = [f"--hsm-key={kind}={number:#06x}" for kind, number in OBJECTS.items()]
-    return site.avseal("ledger", "verify", site.ledger, "--vkey", ledger.vkey(site), "--json", "--hsm-profile", profile, "--profile-directory", PROFILES,
+    return site.avseal("ledger", "verify", of or site.ledger, "--vkey", ledger.vkey(site), "--json", "--hsm-profile", profile, "--profile-directory", PROFILES,
                        "--hsm-tests", tests, *keys, *arguments, "--hsm-log", *files, check=False)
 
 
@@ -118,5 +118,8 @@ def test_what_cannot_be_compared_says_why(ended, directory, tests):
     assert since.returncode not in (0, 1, 2) and "--since" in since.stderr
     twice = run(ended, files, tests, "--hsm-key", "other=0x0101")
     assert twice.returncode == 2 and "each object once" in twice.stderr
+    ended.avseal("ledger", "export", ended.ledger, "--vkey", ledger.vkey(ended), "--from", 10, "--to", 20, "--out", directory / "part")
+    part = run(ended, files, tests, of=directory / "part")
+    assert part.returncode == 2 and "expected all of the node's log" in part.stderr and json.loads(part.stdout)["good"]
     form = run(ended, files, tests, "--hsm-key", "other=257")
     assert form.returncode == 2 and "NAME=0xID" in form.stderr
