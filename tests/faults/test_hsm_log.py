@@ -10,6 +10,7 @@ import pytest
 from demo import call, site as demo_site
 from support import hsm_log, ledger
 from support.faults import Faults
+from support.load import wait_until
 from support.software_ue import SoftwareUe
 
 SITE_FAULTS = True
@@ -27,6 +28,7 @@ def ended(stopped_site):
     alice = SoftwareUe(stopped_site)
     for _ in range(SIGNED):
         assert call.sign(stopped_site, call.signing_request(alice.fingerprint())).status == 200
+    wait_until(lambda: ledger.size(stopped_site.ledger) == len(ledger.leaves(stopped_site.ledger)))  # nothing but ledger.stop is to be signed still
     assert stopped_site.stop() == 0
     return stopped_site
 
