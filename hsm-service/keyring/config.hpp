@@ -30,6 +30,13 @@ struct WorkerLoss {
   std::string reason;
 };
 
+// What a worker that has signed before says when it is connected to: how far it has counted, whoever asked for it.
+struct WorkerCounts {
+  std::string token;
+  std::string instance;
+  std::vector<std::pair<std::string, std::uint64_t>> last_sequences;  // by key, none of them 0
+};
+
 // A thread's breaker of a token: open, the token gets no live work while another one has the key; closed, it does.
 struct BreakerChange {
   std::string token;
@@ -46,8 +53,9 @@ struct KeyringConfig {
   std::size_t max_queue = 2048;                  // waiting requests per key and thread; then "hsm-busy" at once
   std::chrono::milliseconds start_limit{10000};  // open() and prepare() give up then
   std::chrono::milliseconds idle_probe{30000};   // about that long without a request: the token is probed
-  // These three on the keyring's executor; they must not wait. on_worker_lost also for a connection that is closed with
+  // These four on the keyring's executor; they must not wait. on_worker_lost also for a connection that is closed with
   // requests in flight.
+  std::function<void(const WorkerCounts&)> on_worker_connected;
   std::function<void(const WorkerLoss&)> on_worker_lost;
   std::function<void()> on_late_use;  // Keyring::has_late_uses()
   std::function<void(const BreakerChange&)> on_breaker;

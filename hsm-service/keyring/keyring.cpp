@@ -168,6 +168,13 @@ class PooledKeyring final : public Keyring {
   std::vector<KeyStatus> status() const override;
   std::vector<TokenStatus> tokens() const override { return pool().tokens(); }
   bool has_late_uses() const override { return pool().has_late_uses(); }
+  void give_up_late() override {
+    setups_->current->pool->give_up_late();
+    for (const auto& setup : setups_->retiring) {
+      setup->pool->give_up_late();
+      pool().inherit_late_uses(*setup->pool);
+    }
+  }
   void tell_late_uses(ledger::Slot& slot) override {
     for (auto& use : pool().take_late_uses()) record(slot, std::move(use));
   }
@@ -306,9 +313,7 @@ asio::awaitable<void> PooledKeyring::replace(std::shared_ptr<Setups> setups, std
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
   }
   earlier->pool->close();
-  for (auto uses = earlier->pool->take_late_uses(); !uses.empty(); uses = earlier->pool->take_late_uses()) {
-    for (auto& use : uses) setups->current->pool->late(std::move(use));
-  }
+  setups->current->pool->inherit_late_uses(*earlier->pool);
   std::erase(setups->retiring, earlier);
 }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "keyring/errors.hpp"
 
@@ -19,7 +20,7 @@ constexpr auto sweep_interval = 5ms;
 constexpr auto answer_margin = 25ms;  // before the deadline, for the caller to log and answer with the cause
 constexpr std::chrono::milliseconds first_backoff = 5ms;
 constexpr std::chrono::milliseconds longest_backoff = 100ms;
-constexpr std::size_t max_late_uses = 1024;
+constexpr std::size_t max_late_uses = 16384;
 constexpr std::size_t late_uses_per_slot = 16;
 
 Instant now_steady() {
@@ -199,7 +200,11 @@ void Pool::retry(Request& request, Discard why) {
 }
 
 void Pool::late(ledger::KeyUse use) {
-  if (late_uses_.size() < max_late_uses) late_uses_.push_back(std::move(use));
+  if (late_uses_.size() >= max_late_uses) {
+    spdlog::error("event=late-use-lost worker={} key={} sequence={}", use.worker, use.key, use.sequence);
+    return;
+  }
+  late_uses_.push_back(std::move(use));
   if (config_.on_late_use) config_.on_late_use();
 }
 
@@ -209,6 +214,16 @@ std::vector<ledger::KeyUse> Pool::take_late_uses() {
   std::vector<ledger::KeyUse> taken(std::make_move_iterator(late_uses_.begin()), std::make_move_iterator(end));
   late_uses_.erase(late_uses_.begin(), end);
   return taken;
+}
+
+void Pool::inherit_late_uses(Pool& earlier) {
+  for (auto uses = earlier.take_late_uses(); !uses.empty(); uses = earlier.take_late_uses()) {
+    for (auto& use : uses) late(std::move(use));
+  }
+}
+
+void Pool::give_up_late() {
+  for (const auto& worker : workers_) worker->give_up_late();
 }
 
 void Pool::arm() {

@@ -55,6 +55,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // Signatures that came after their requests had been answered, a few at a time.
   [[nodiscard]] bool has_late_uses() const { return !late_uses_.empty(); }
   [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses();
+  void inherit_late_uses(Pool& earlier);
+  void give_up_late();
   [[nodiscard]] std::chrono::milliseconds attempt_limit() const { return config_.attempt_limit; }
 
   // What the breaker of the worker's token goes by: a good answer; a failed, late or false one.
@@ -62,7 +64,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void discredit(const Worker& worker, std::size_t key, std::string_view why);
 
   // From the workers.
-  void connected(const Worker& worker, tokend::TokenInfo token);
+  void connected(const Worker& worker, tokend::TokenInfo token, const WorkerCounts& counts);
   void unreachable(const Worker& worker, const std::string& why);
   void answered(Request& request, Answer answer);
   void failed(Worker& worker, Request& request, const Error& error);

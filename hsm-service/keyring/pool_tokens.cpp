@@ -41,7 +41,8 @@ bool Pool::has_worker(const PoolToken& token) const {
                      [&](std::size_t index) { return workers_[index]->ready(); });
 }
 
-void Pool::connected(const Worker& worker, tokend::TokenInfo info) {
+void Pool::connected(const Worker& worker, tokend::TokenInfo info, const WorkerCounts& counts) {
+  if (config_.on_worker_connected && !counts.last_sequences.empty()) config_.on_worker_connected(counts);
   auto& token = tokens_[worker.token()];
   token.info = std::move(info);
   token.last_used = now_steady();

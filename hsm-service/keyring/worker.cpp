@@ -141,6 +141,10 @@ asio::awaitable<Result<tokend::ServerHello>> Worker::exchange_hellos() {
 }
 
 void Worker::accept(tokend::ServerHello hello) {
+  WorkerCounts counts{address_.token, hello.instance, {}};
+  for (const auto& key : hello.keys) {
+    if (key.sequence > 0) counts.last_sequences.emplace_back(key.name, key.sequence);
+  }
   for (std::size_t i = 0; i < why_not_.size(); ++i) {
     const PoolKey& key = pool_.key(i);
     const auto same_name = [&](const tokend::KeyInfo& info) { return info.name == key.name; };
@@ -171,7 +175,7 @@ void Worker::accept(tokend::ServerHello hello) {
   ready_ = true;
   metrics_.connections->Increment();
   spdlog::info("HSM worker {} connected, instance {}", name(), *instance_);
-  pool_.connected(*this, std::move(hello.token));
+  pool_.connected(*this, std::move(hello.token), counts);
 }
 
 asio::awaitable<Error> Worker::serve() {
@@ -282,6 +286,11 @@ void Worker::sweep(Instant now, std::chrono::milliseconds attempt_limit) {
     if (entry.request != nullptr) pool_.retry(*entry.request, Discard::late);
   }
   if (late) pool_.was_late(*this, *late);
+}
+
+void Worker::give_up_late() {
+  const auto forgotten = [](const Entry& entry) { return !entry.digest.empty(); };
+  if (std::any_of(entries_.begin(), entries_.end(), forgotten)) lost(errors::worker_unusable("its answers are late"));
 }
 
 AttemptMetrics& Worker::attempt_metrics(std::size_t key) {

@@ -93,7 +93,8 @@ class Reader {
     return std::string(value);
   }
 
-  [[nodiscard]] bool done() const { return !failed_ && rest_.empty(); }
+  [[nodiscard]] bool good() const { return !failed_; }
+  [[nodiscard]] bool done() const { return good() && rest_.empty(); }
 
  private:
   ByteView take(std::size_t size) {
@@ -202,6 +203,7 @@ Result<void> append_server_hello(Bytes& out, const ServerHello& hello) {
     writer.bytes<std::uint8_t>(as_bytes(key.kind));
     writer.bytes<std::uint8_t>(as_bytes(key.algorithm));
     writer.bytes<std::uint16_t>(key.spki);
+    writer.unsigned_integer(key.sequence);
   }
   writer.finish();
   return {};
@@ -269,6 +271,7 @@ Result<ServerHello> decode_server_hello(ByteView body) {
   AVSEAL_TRY(Reader reader, open(body, FrameType::server_hello));
   ServerHello hello;
   hello.version = reader.unsigned_integer<std::uint16_t>();
+  if (reader.good() && hello.version != protocol_version) return hello;
   hello.instance = reader.text<std::uint8_t>();
   for (std::string* text : texts_of(hello.token)) *text = reader.text<std::uint8_t>();
   hello.sessions = reader.unsigned_integer<std::uint8_t>();
@@ -280,6 +283,7 @@ Result<ServerHello> decode_server_hello(ByteView body) {
     key.kind = reader.text<std::uint8_t>();
     key.algorithm = reader.text<std::uint8_t>();
     key.spki = copy(reader.bytes<std::uint16_t>());
+    key.sequence = reader.unsigned_integer<std::uint64_t>();
     hello.keys.push_back(std::move(key));
   }
   if (!reader.done()) return malformed("the server hello is cut short, too long, or has unprintable names");

@@ -8,7 +8,8 @@
 //   server hello  0x02  u16 version, str8 instance (a random uuid per process), token: str8 label, str8 serial, str8
 //                       manufacturer, str8 model, str8 firmware; u8 sessions, u8 count, count x key
 //                       key: str8 name, str8 kind, str8 algorithm ("ES256", "ES384", "A256GCM", "A256KW"), bytes16 SPKI
-//                       (DER; empty for dac-kek)
+//                       (DER; empty for dac-kek), u64 sequence: how many signatures this instance has made with it so
+//                       far, for whomever; those that are being made come later
 //   sign          0x10  request: the bytes to be signed, never a digest; aad empty
 //   wrap          0x11  request: a data key of 16 to 64 bytes
 //   unwrap        0x12  request: what wrap returned
@@ -38,7 +39,7 @@
 
 namespace avseal::tokend {
 
-inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t protocol_version = 3;
 inline constexpr std::size_t max_frame = 128 * 1024;  // bytes after the length
 inline constexpr std::size_t max_keys = 64;
 inline constexpr std::size_t max_aad = 4096;
@@ -60,6 +61,7 @@ struct KeyInfo {
   std::string kind;  // "avatar-id", "avatar-metadata", "access-token", "ue-ca", "ledger", "dac-kek"
   std::string algorithm;
   Bytes spki;
+  std::uint64_t sequence = 0;
   bool operator==(const KeyInfo&) const = default;
 };
 
@@ -117,7 +119,7 @@ void append_reply(Bytes& out, const Reply& reply);  // a detail is cut to max_de
 // Decode the body of one frame. Reason "frame-malformed".
 Result<FrameType> frame_type(ByteView body);
 Result<ClientHello> decode_client_hello(ByteView body);
-Result<ServerHello> decode_server_hello(ByteView body);
+Result<ServerHello> decode_server_hello(ByteView body);  // of another version: the version alone
 Result<Request> decode_request(ByteView body);
 Result<Reply> decode_reply(ByteView body);
 

@@ -144,6 +144,7 @@ void Server::accept_one(const SessionPool& pool) {
   Connection& connection = connections_[next_connection_++];
   connection.socket = std::move(socket);
   hello_.sessions = static_cast<std::uint8_t>(pool.sessions());
+  for (std::size_t i = 0; i < hello_.keys.size(); ++i) hello_.keys[i].sequence = pool.sequence(i);
   [[maybe_unused]] const auto fits = append_server_hello(connection.out, hello_);  // create() saw that it does
 }
 

@@ -29,6 +29,8 @@ class SessionPool {
   void submit(Job job);
   void take(std::vector<Done>& into);                                        // appends all that is done
   [[nodiscard]] unsigned sessions() const { return open_sessions_.load(); }  // open now
+  // Signatures made with a key so far; those for which take() had the reply are among them.
+  [[nodiscard]] std::uint64_t sequence(std::size_t key) const { return sequences_[key].load(); }
 
  private:
   using Clock = std::chrono::steady_clock;

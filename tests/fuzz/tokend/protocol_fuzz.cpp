@@ -21,7 +21,8 @@ void decode_all(ByteView body) {
     }
     require_same(frame, body);
   } else if (const auto hello = tokend::decode_server_hello(body)) {
-    if (tokend::append_server_hello(frame, *hello)) require_same(frame, body);
+    const bool known = hello->version == tokend::protocol_version;
+    if (known && tokend::append_server_hello(frame, *hello)) require_same(frame, body);
   } else if (const auto reply = tokend::decode_reply(body)) {
     tokend::append_reply(frame, *reply);
     if (reply->value) require_same(frame, body);  // an error's text may be cleaned

@@ -90,6 +90,25 @@ TEST_F(KeyringTest, LostWorkersRequestsAreAnsweredByAnother) {
   EXPECT_EQ(uses().size(), 16U);  // nothing twice
 }
 
+TEST_F(KeyringTest, ConnectionThatOwesWhatNobodyWaitsForIsGivenUpOnRequest) {
+  auto& late = add_worker();
+  open();
+  keyring->give_up_late();
+  EXPECT_TRUE(losses.empty()) << "it owes nothing";
+  late.on_request = FakeWorker::keep;
+  const auto& awaited = begin("awaited");
+  const auto& forgotten = begin("forgotten", 100ms);
+  ASSERT_TRUE(run_until([&] { return forgotten.result && late.kept.size() == 2; }));
+  keyring->give_up_late();
+  ASSERT_EQ(losses.size(), 1U);
+  EXPECT_EQ(losses[0].in_flight, 2U);
+  late.on_request = [](FakeWorker& self, const tokend::Request& request) { self.answer(request); };
+  run_until([&] { return awaited.result.has_value(); });
+  EXPECT_TRUE(verifies(awaited));
+  keyring->give_up_late();
+  EXPECT_EQ(losses.size(), 1U);
+}
+
 TEST_F(KeyringTest, WaitsForTheReconnectionOfTheOnlyWorker) {
   auto& worker = add_worker();
   open();
@@ -105,7 +124,12 @@ TEST_F(KeyringTest, WaitsForTheReconnectionOfTheOnlyWorker) {
   worker.kept.clear();
   worker.on_request = [](FakeWorker& self, const tokend::Request& request) { self.answer(request); };
   worker.listen();
+  EXPECT_TRUE(counts.empty());
   run_until([&] { return in_flight.result && during.result; });
+  ASSERT_EQ(counts.size(), 1U);
+  EXPECT_EQ(counts[0].token, "hsm");
+  EXPECT_EQ(counts[0].instance, "instance-1");
+  EXPECT_EQ(counts[0].last_sequences, losses[0].last_sequences);
   EXPECT_TRUE(verifies(in_flight));
   EXPECT_TRUE(verifies(during));
 }
@@ -246,7 +270,7 @@ TEST_F(KeyringTest, WorkersThatCannotServeAreNamed) {
   EXPECT_THAT(try_open().error().detail, HasSubstr("announces the key twice"));
   config.start_limit = 100ms;
   worker.hello.version = 7;
-  EXPECT_THAT(try_open().error().detail, HasSubstr("protocol version 7, expected 2"));
+  EXPECT_THAT(try_open().error().detail, HasSubstr("protocol version 7, expected 3"));
   worker.kill();
   EXPECT_THAT(try_open().error().detail, HasSubstr("connecting failed"));
 }

@@ -126,6 +126,7 @@ asio::awaitable<void> FakeWorker::accept_loop() {
 
 asio::awaitable<void> FakeWorker::serve(std::shared_ptr<Socket> socket) {
   if (!silent) {
+    for (auto& key : hello.keys) key.sequence = sequences_[key.name];
     Bytes out;
     tokend::append_server_hello(out, hello).value();
     asio::write(*socket, asio::buffer(out));
@@ -212,6 +213,7 @@ KeyringTest::KeyringTest() {
                  {"kek", KeyKind::dac_kek, {}, {"hsm"}, true}};
   config.attempt_limit = 10s;  // tests of the limit lower it
   config.start_limit = 5s;
+  config.on_worker_connected = [this](const WorkerCounts& told) { counts.push_back(told); };
   config.on_worker_lost = [this](const WorkerLoss& loss) { losses.push_back(loss); };
   ledger::Config log;
   log.directory = dir / "ledger";

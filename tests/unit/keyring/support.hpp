@@ -150,6 +150,7 @@ class KeyringTest : public ::testing::Test {
   std::unique_ptr<Keyring> keyring;
   std::shared_ptr<ledger::Ledger> ledger;
   std::list<Signed> signatures;
+  std::vector<WorkerCounts> counts;
   std::vector<WorkerLoss> losses;
 
  private:

@@ -25,8 +25,8 @@ Bytes request_frame(FrameType type, std::string_view key, ByteView input, ByteVi
 TEST(Protocol, ClientHelloHasTheDocumentedBytes) {
   Bytes out;
   append_client_hello(out, {});
-  EXPECT_EQ(out, (Bytes{0, 0, 0, 3, 0x01, 0, 2}));
-  EXPECT_EQ(decode_client_hello(body_of(out))->version, 2);
+  EXPECT_EQ(out, (Bytes{0, 0, 0, 3, 0x01, 0, 3}));
+  EXPECT_EQ(decode_client_hello(body_of(out))->version, 3);
 }
 
 TEST(Protocol, RequestHasTheDocumentedBytes) {
@@ -35,11 +35,11 @@ TEST(Protocol, RequestHasTheDocumentedBytes) {
 }
 
 TEST(Protocol, ServerHelloComesBackAsItWas) {
-  const ServerHello hello{2,
+  const ServerHello hello{3,
                           "9f8b",
                           {"t", "0017", "maker", "model", "2.6"},
                           8,
-                          {{"a", "avatar-id", "ES256", {1, 2, 3}}, {"k", "dac-kek", "A256GCM", {}}}};
+                          {{"a", "avatar-id", "ES256", {1, 2, 3}, 1ULL << 40}, {"k", "dac-kek", "A256GCM", {}}}};
   Bytes out;
   ASSERT_TRUE(append_server_hello(out, hello));
   const auto decoded = decode_server_hello(body_of(out));
@@ -50,13 +50,28 @@ TEST(Protocol, ServerHelloComesBackAsItWas) {
   EXPECT_EQ(decoded->keys, hello.keys);
 }
 
+TEST(Protocol, ServerHelloHasTheDocumentedBytes) {
+  Bytes out;
+  ASSERT_TRUE(append_server_hello(out, {3, "i", {"t", {}, {}, {}, {}}, 1, {{"a", "k", "E", {7}, 258}}}));
+  EXPECT_EQ(out, (Bytes{0, 0,   0, 30,  0x02, 0,   3, 1, 'i', 1, 't', 0, 0, 0, 0, 1, 1,
+                        1, 'a', 1, 'k', 1,    'E', 0, 1, 7,   0, 0,   0, 0, 0, 0, 1, 2}));
+}
+
+TEST(Protocol, ServerHelloOfAnotherVersionIsToldByItsVersion) {
+  const auto hello = decode_server_hello(Bytes{0x02, 0, 2, 1, 'i', 0xff});
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(hello->version, 2);
+  EXPECT_FALSE(decode_server_hello(Bytes{0x02, 0, 3, 1, 'i', 0xff}));
+  EXPECT_FALSE(decode_server_hello(Bytes{0x02, 0}));
+}
+
 TEST(Protocol, ServerHelloRefusesTooManyKeysAndBadNames) {
   Bytes out{42};
-  EXPECT_FALSE(append_server_hello(out, {2, "i", {}, 1, std::vector<KeyInfo>(max_keys + 1, {"n", "k", "a", {}})}));
-  EXPECT_FALSE(append_server_hello(out, {2, "i", {}, 1, {{"a\nb", "k", "a", {}}}}));
-  EXPECT_FALSE(append_server_hello(out, {2, "i", {}, 1, {{"", "k", "a", {}}}}));
-  EXPECT_FALSE(append_server_hello(out, {2, "i", {std::string(256, 'x'), {}, {}, {}, {}}, 1, {}}));
-  EXPECT_FALSE(append_server_hello(out, {2, "i", {{}, "a\x01", {}, {}, {}}, 1, {}}));
+  EXPECT_FALSE(append_server_hello(out, {3, "i", {}, 1, std::vector<KeyInfo>(max_keys + 1, {"n", "k", "a", {}})}));
+  EXPECT_FALSE(append_server_hello(out, {3, "i", {}, 1, {{"a\nb", "k", "a", {}}}}));
+  EXPECT_FALSE(append_server_hello(out, {3, "i", {}, 1, {{"", "k", "a", {}}}}));
+  EXPECT_FALSE(append_server_hello(out, {3, "i", {std::string(256, 'x'), {}, {}, {}, {}}, 1, {}}));
+  EXPECT_FALSE(append_server_hello(out, {3, "i", {{}, "a\x01", {}, {}, {}}, 1, {}}));
   EXPECT_EQ(out, Bytes{42});
 }
 
@@ -97,7 +112,7 @@ TEST(Protocol, TheLargestRequestFits) {
 
 TEST(Protocol, EveryTruncationAndTrailingByteIsRefused) {
   Bytes hello;
-  ASSERT_TRUE(append_server_hello(hello, {2, "i", {}, 1, {{"a", "avatar-id", "ES256", {1, 2}}}}));
+  ASSERT_TRUE(append_server_hello(hello, {3, "i", {}, 1, {{"a", "avatar-id", "ES256", {1, 2}}}}));
   Bytes error;
   append_reply(error, {3, 0, errors::make(Category::forbidden, "not-of-key-kind", "no")});
   Bytes result;

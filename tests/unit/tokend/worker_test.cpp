@@ -53,6 +53,15 @@ TEST_F(WorkerTest, AnnouncesItsKeysAndSignsWithThem) {
     ASSERT_TRUE(signature) << key << ": " << signature.error().detail;
     EXPECT_TRUE(public_keys.at(key).verify(as_bytes(input), *signature));
   }
+  for (const KeyInfo& key : hello->keys) EXPECT_EQ(key.sequence, 0U) << key.name;
+  ASSERT_TRUE(client->ask(FrameType::sign, "ledger", as_bytes(checkpoint)));
+  auto another = Client::connect(socket());
+  ASSERT_TRUE(another);
+  const auto later = another->greet();
+  ASSERT_TRUE(later);
+  for (const KeyInfo& key : later->keys) {
+    EXPECT_EQ(key.sequence, inputs.count(key.name) + (key.name == "ledger" ? 1 : 0)) << key.name;
+  }
 }
 
 TEST_F(WorkerTest, SignsUeCertificatesAndNothingElseWithTheCaKey) {
