@@ -18,6 +18,12 @@ std::string range_text(std::uint64_t first, std::uint64_t last) {
   return first == last ? fmt::format("number {}", first) : fmt::format("numbers {} to {}", first, last);
 }
 
+void scattered(const Counter& counter, std::uint64_t first, std::uint64_t last, std::uint64_t leaf, Verdict& verdict) {
+  verdict.broken(rules::numbers_scattered, fmt::format("leaf {}", leaf),
+                 fmt::format("{} of {}, with more than {} gaps before it", range_text(first, last), place_of(counter),
+                             Numbers::max_runs));
+}
+
 }  // namespace
 
 Counter& Counters::of(std::string_view worker, std::string_view key, bool begins_midway) {
@@ -42,21 +48,30 @@ void Counters::add(Counter& counter, std::uint64_t first, std::uint64_t last, st
           rules::number_doubled, fmt::format("leaf {}", leaf),
           fmt::format("{} of {}, of which an earlier leaf tells", range_text(first, last), place_of(counter)));
     case Numbers::Added::too_many:
-      return verdict.broken(rules::numbers_scattered, fmt::format("leaf {}", leaf),
-                            fmt::format("{} of {}, with more than {} gaps before it", range_text(first, last),
-                                        place_of(counter), Numbers::max_runs));
+      return scattered(counter, first, last, leaf, verdict);
   }
 }
 
-void Counters::lost(std::string_view worker, std::uint64_t in_flight, std::int64_t time) {
+void Counters::told(Counter& counter, std::uint64_t last, std::int64_t since, std::uint64_t leaf, std::int64_t time,
+                    Verdict& verdict) {
+  if (counter.numbers.told(last, time, since) == Numbers::Added::too_many)
+    scattered(counter, last, last, leaf, verdict);
+}
+
+void Counters::lost(std::string_view worker, std::uint64_t in_flight, std::string_view id, std::int64_t time) {
+  if (!id.empty() && !loss_ids_.emplace(id).second) return;
   if (in_flight != 0) losses_[std::string(worker)].push_back({time, in_flight});
 }
 
 void Counters::crashed(std::int64_t time) {
   after_crash_ = true;
   for (auto& [name, counter] : counters_) {
-    counter.numbers.crashed(time - (counter.signs_checkpoints ? checkpoint_settling_time : settling_time));
+    counter.numbers.crashed(time - settling_time_of(counter));
   }
+}
+
+std::int64_t Counters::settling_time_of(const Counter& counter) const {
+  return checkpoint_keys_.count(counter.key) != 0 ? checkpoint_settling_time : settling_time;
 }
 
 void Counters::judge(const End& end, Verdict& verdict) const {
@@ -70,7 +85,7 @@ std::map<std::string, KeyTotal> Counters::totals() const {
   std::map<std::string, KeyTotal> all;
   for (const auto& [name, counter] : counters_) {
     auto& total = all[counter.key];
-    total.signatures += std::max(counter.numbers.highest(), counter.told_last);
+    total.signatures += counter.numbers.highest();
     const auto losses = losses_.find(counter.worker);
     if (losses == losses_.end()) continue;
     for (const auto& loss : losses->second) total.in_flight += loss.in_flight;
@@ -79,19 +94,19 @@ std::map<std::string, KeyTotal> Counters::totals() const {
 }
 
 void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& losses, Verdict& verdict) const {
-  const auto settling = counter.signs_checkpoints ? checkpoint_settling_time : settling_time;
+  const auto settling = settling_time_of(counter);
   auto gaps = counter.numbers.gaps();
-  const auto highest = counter.numbers.highest();
-  if (counter.told_last > highest) gaps.push_back({highest + 1, counter.told_last, counter.told_at, false});
   if (counter.begun_before) {
     std::erase_if(gaps, [&](const auto& gap) { return gap.first == 1 || gap.noticed < end.begin + settling; });
   }
 
   std::uint64_t awaited = 0;
   std::uint64_t unlogged = 0;
+  std::map<unsigned, std::uint64_t> of_crash;
   for (const auto& gap : gaps) {
     std::uint64_t left = gap.size();
-    if (gap.crashed && left <= end.unlogged) {
+    if (gap.crash != 0 && of_crash[gap.crash] + left <= end.unlogged) {
+      of_crash[gap.crash] += left;
       unlogged += left;
       continue;
     }
@@ -101,7 +116,7 @@ void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& 
     }
     // The latest first: a gap that was noticed earlier can be excused only by those before.
     for (auto loss = losses.rbegin(); loss != losses.rend(); ++loss) {
-      if (gap.noticed < loss->time - settling) continue;
+      if (gap.noticed < loss->time - settling || gap.since > loss->time + in_flight_time) continue;
       const auto excused = std::min(left, loss->in_flight);
       loss->in_flight -= excused;
       left -= excused;

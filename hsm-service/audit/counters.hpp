@@ -2,16 +2,15 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "audit/numbers.hpp"
 #include "audit/verdict.hpp"
 
 namespace avseal::audit {
 
-// A signature made long ago has its leaf by now: beyond a request's deadline, the limits of an HSM call, and a group
-// commit. Milliseconds.
-inline constexpr std::int64_t settling_time = 60'000;
 // Uses for checkpoints are told once an hour.
 inline constexpr std::int64_t checkpoint_settling_time = 2 * 3'600'000;
 
@@ -21,9 +20,6 @@ struct Counter {
   std::string key;
   Numbers numbers;
   bool begun_before = false;  // its first numbers may lie before what is read
-  bool signs_checkpoints = false;
-  std::uint64_t told_last = 0;  // by worker.lost
-  std::int64_t told_at = 0;
 };
 
 // Signatures of one key, in all workers together.
@@ -38,9 +34,15 @@ class Counters {
   Counter& of(std::string_view worker, std::string_view key, bool begins_midway);
   void add(Counter& counter, std::uint64_t first, std::uint64_t last, std::uint64_t leaf, std::int64_t time,
            Verdict& verdict);
+  // A leaf says how far the counter was. `since`: when it was no further; 0: nobody knows.
+  void told(Counter& counter, std::uint64_t last, std::int64_t since, std::uint64_t leaf, std::int64_t time,
+            Verdict& verdict);
+  // Keys of that name sign checkpoints.
+  void signs_checkpoints(std::string_view key) { checkpoint_keys_.emplace(key); }
 
-  // A connection to the worker ended: so many signatures may have been made and not told.
-  void lost(std::string_view worker, std::uint64_t in_flight, std::int64_t time);
+  // A connection to the worker ended: so many signatures may have been made and not told. `id`: of this loss, which
+  // counts once; empty: it has none.
+  void lost(std::string_view worker, std::uint64_t in_flight, std::string_view id, std::int64_t time);
   // The node's run ended without ledger.stop, after a leaf of that time.
   void crashed(std::int64_t time);
   void began_again() { after_crash_ = false; }  // behind ledger.stop
@@ -60,9 +62,12 @@ class Counters {
     std::uint64_t in_flight;
   };
   void judge(const Counter& counter, const End& end, std::vector<Loss>& losses, Verdict& verdict) const;
+  [[nodiscard]] std::int64_t settling_time_of(const Counter& counter) const;
 
   std::unordered_map<std::string, Counter> counters_;          // by worker LF key
   std::unordered_map<std::string, std::vector<Loss>> losses_;  // by worker, in order of time
+  std::unordered_set<std::string> loss_ids_;
+  std::set<std::string, std::less<>> checkpoint_keys_;
   bool after_crash_ = false;
 };
 

@@ -24,8 +24,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> signing_e
     {"sign.shaken", "avatar-id"},
 }};
 
-constexpr std::array<std::string_view, 5> acts{"keys.loaded", "ledger.checkpoints", "ledger.start", "ledger.stop",
-                                               "worker.lost"};
+constexpr std::array<std::string_view, 6> acts{"keys.loaded", "ledger.checkpoints", "ledger.start",
+                                               "ledger.stop", "worker.connected",   "worker.lost"};
 
 std::string_view kind_for(const Leaf& leaf) {
   if (!leaf.released()) return {};

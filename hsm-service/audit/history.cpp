@@ -38,6 +38,12 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> run_of(const boost::json:
   return std::pair{static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(last)};
 }
 
+// When that happened of which a leaf tells: one that had to wait for the log says how long.
+std::int64_t happened(const boost::json::object& details, std::int64_t time) {
+  const auto waited = static_cast<std::int64_t>(count(details, "waited_ms").value_or(0));
+  return time - std::min(waited, time);
+}
+
 // The configured origin is that of each year's log without the year.
 bool is_of(std::string_view origin, std::string_view named) {
   return origin == named || origin.substr(0, origin.rfind('/')) == named;
@@ -101,10 +107,10 @@ void History::act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) 
     start(act.details, leaf, time);
   } else if (act.event == "worker.lost") {
     worker_lost(act.details, leaf, time);
+  } else if (act.event == "worker.connected") {
+    worker_told(act.details, happened(act.details, time), leaf, time);
   } else if (act.event == "keys.loaded") {
-    keys_.loaded(act.details, leaf, time, verdict_);
-    keys_named_ = true;
-    unlogged_ = count(act.details, "unlogged_limit").value_or(0);
+    keys_loaded(act, leaf, time);
   } else {
     checkpoint_uses(act.details, Told::once, leaf, time);
   }
@@ -140,19 +146,33 @@ void History::run_begins(const boost::json::object& details, std::uint64_t leaf)
   }
 }
 
+void History::keys_loaded(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) {
+  keys_.loaded(act.details, leaf, time, verdict_);
+  keys_named_ = true;
+  unlogged_ = count(act.details, "unlogged_limit").value_or(0);
+  for (const auto& name : keys_.names_of_kind("ledger")) counters_.signs_checkpoints(name);
+}
+
 void History::worker_lost(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
   const auto worker = text(details, "worker");
   const auto in_flight = count(details, "in_flight");
   if (worker.empty() || !in_flight) return malformed(leaf, "worker.lost without `worker` or `in_flight`");
-  counters_.lost(worker, *in_flight, time);
-  const auto last = details.find("last_sequences");
-  if (last == details.end() || !last->value().is_object()) return;
-  for (const auto& [key, sequence] : last->value().get_object()) {
+  counters_.lost(worker, *in_flight, text(details, "id"), happened(details, time));
+  worker_told(details, 0, leaf, time);
+}
+
+// How far the counters of a worker were when it was connected to, or as far as the node knew when it was lost.
+void History::worker_told(const boost::json::object& details, std::int64_t since, std::uint64_t leaf,
+                          std::int64_t time) {
+  const auto worker = text(details, "worker");
+  const auto found = details.find("last_sequences");
+  const auto* last = found == details.end() ? nullptr : found->value().if_object();
+  if (worker.empty() || last == nullptr) return malformed(leaf, "a worker's leaf without `worker` or `last_sequences`");
+  for (const auto& [key, sequence] : *last) {
     const auto* number = sequence.if_int64();
-    if (number == nullptr || *number < 0) return malformed(leaf, "worker.lost with a sequence that is no number");
+    if (number == nullptr || *number < 0) return malformed(leaf, "a worker's leaf with a sequence that is no number");
     auto& counter = counters_.of(worker, std::string_view(key), midway_);
-    counter.told_last = std::max(counter.told_last, static_cast<std::uint64_t>(*number));
-    counter.told_at = time;
+    counters_.told(counter, static_cast<std::uint64_t>(*number), since, leaf, time, verdict_);
   }
 }
 
@@ -178,7 +198,7 @@ bool History::add_uses(const boost::json::object& entry, Told told, std::uint64_
   if (runs == nullptr || worker.empty() || key.empty() || user.kid.empty()) return false;
   auto& counter = counters_.of(worker, key, midway_);
   const auto* state = keys_.find(user.kid);
-  counter.signs_checkpoints = counter.signs_checkpoints || state == nullptr || state->kind == "ledger";
+  if (state == nullptr || state->kind == "ledger") counters_.signs_checkpoints(key);
   for (const auto& run : *runs) {
     const auto ends = run_of(run);
     if (!ends) return false;

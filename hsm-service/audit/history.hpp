@@ -48,7 +48,9 @@ class History {
   void act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time);
   void start(const boost::json::object& details, std::uint64_t leaf, std::int64_t time);
   void run_begins(const boost::json::object& details, std::uint64_t leaf);
+  void keys_loaded(const Facts::Act& act, std::uint64_t leaf, std::int64_t time);
   void worker_lost(const boost::json::object& details, std::uint64_t leaf, std::int64_t time);
+  void worker_told(const boost::json::object& details, std::int64_t since, std::uint64_t leaf, std::int64_t time);
   enum class Told { once, maybe_twice };
   void checkpoint_uses(const boost::json::object& details, Told told, std::uint64_t leaf, std::int64_t time);
   bool add_uses(const boost::json::object& entry, Told told, std::uint64_t leaf, std::int64_t time);

@@ -66,6 +66,14 @@ const KeyState* KeyHistory::find(std::string_view kid) const {
   return found == keys_.end() ? nullptr : &found->second;
 }
 
+std::vector<std::string> KeyHistory::names_of_kind(std::string_view kind) const {
+  std::vector<std::string> names;
+  for (const auto& [kid, state] : keys_) {
+    if (state.kind == kind) names.push_back(state.key);
+  }
+  return names;
+}
+
 // What was begun with a key before its state changed may end after that.
 void KeyHistory::check(const KeyState& state, std::string_view key, std::string_view kind, std::uint64_t leaf,
                        std::int64_t time, Verdict& verdict) {

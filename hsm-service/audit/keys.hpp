@@ -3,6 +3,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <boost/json.hpp>
 
@@ -24,6 +25,8 @@ class KeyHistory {
   [[nodiscard]] bool knows_any() const { return !keys_.empty(); }
   // Stable; null: no leaf has named it yet.
   [[nodiscard]] const KeyState* find(std::string_view kid) const;
+
+  [[nodiscard]] std::vector<std::string> names_of_kind(std::string_view kind) const;
 
   // A use of a key at that time; `kind`: what the leaf's event needs, empty if nothing.
   static void check(const KeyState& state, std::string_view key, std::string_view kind, std::uint64_t leaf,

@@ -135,6 +135,99 @@ TEST(CountersTest, FindsWhatADeathSaysWasAnsweredAndNoLeafTells) {
   EXPECT_THAT(text_of(judge(log)), HasSubstr("numbers 2 to 3")) << "another connection that saw less";
 }
 
+TEST(CountersTest, FindsWhatAWorkerSaysItCountedAndNoLeafTells) {
+  Log good;
+  good.begin().sign(1).sign(2).connected("w-1", {{"avatar-id", 2}}).connected("w-1", {{"avatar-id", 1}}).stop();
+  EXPECT_THAT(ids(judge(good)), IsEmpty());
+  Log later;
+  later.begin().sign(1).connected("w-1", {{"avatar-id", 3}}).sign(4).sign(3).sign(2).stop();
+  EXPECT_THAT(ids(judge(later)), IsEmpty()) << "leaves that were under way";
+
+  Log above;
+  above.begin().sign(1).stop().begin().connected("w-1", {{"avatar-id", 4}}).stop();
+  const auto verdict = judge(above);
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("worker w-1, key avatar-id | no leaf tells of numbers 2 to 4"));
+  Log stranger;
+  stranger.begin().connected("w-9", {{"other", 2}}).stop();
+  EXPECT_THAT(text_of(judge(stranger)), HasSubstr("worker w-9, key other | no leaf tells of numbers 1 to 2"))
+      << "a key that the node never used";
+  Log waits;
+  waits.begin().sign(1).connected("w-1", {{"avatar-id", 4}});
+  EXPECT_THAT(ids(judge(waits)), ElementsAre("numbers-awaited"));
+  waits.wait(long_after).sign(5);
+  EXPECT_THAT(text_of(judge(waits)), HasSubstr("numbers 2 to 4"));
+}
+
+TEST(CountersTest, ADeathAccountsForWhatAWorkerCountedAfterwards) {
+  Log log;
+  log.begin().sign(1).lost("w-1", 3).connected("w-1", {{"avatar-id", 3}}).wait(long_after).sign(5).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty()) << "two had ended at the hello, one went on";
+  Log more;
+  more.begin().sign(1).lost("w-1", 3).connected("w-1", {{"avatar-id", 5}}).wait(long_after).stop();
+  EXPECT_THAT(text_of(judge(more)), HasSubstr("account for 3 of them, not for 1"));
+  Log before;
+  before.begin().sign(1).connected("w-1", {{"avatar-id", 2}}).wait(long_after).lost("w-1", 5).sign(3).stop();
+  EXPECT_THAT(ids(judge(before)), ElementsAre("numbers-missing")) << "it was missing long before the death";
+}
+
+TEST(CountersTest, ADeathDoesNotAccountForWhatAWorkerCountedLongAfterIt) {
+  const auto log = [](std::int64_t told) {
+    Log made;
+    made.begin().sign(1).lost("w-1", 5).wait(2 * long_after).connected("w-1", {{"avatar-id", told}}).wait(long_after);
+    return made;
+  };
+  EXPECT_THAT(ids(judge(log(3).stop())), IsEmpty()) << "when these were made nobody knows";
+  EXPECT_THAT(ids(judge(log(3).sign(4).sign(5).stop())), IsEmpty());
+  const auto verdict = judge(log(3).sign(4).sign(6).stop());
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("number 5"));
+  EXPECT_THAT(ids(judge(log(1).connected("w-1", {{"avatar-id", 2}}).stop())), ElementsAre("numbers-missing"));
+}
+
+TEST(CountersTest, ADeathThatWaitedForTheLogAccountsForWhatWasMissingWhenItHappened) {
+  const auto death = [](std::int64_t waited) {
+    return boost::json::object{{"id", "a"},        {"in_flight", 1},      {"last_sequences", boost::json::object()},
+                               {"token", "hsm-a"}, {"waited_ms", waited}, {"worker", "w-1"}};
+  };
+  Log log;
+  log.begin().sign(1).sign(3).wait(long_after).add("worker.lost", death(long_after)).stop();
+  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  Log shorter;
+  shorter.begin().sign(1).sign(3).wait(long_after).add("worker.lost", death(long_after / 2)).stop();
+  EXPECT_THAT(ids(judge(shorter)), ElementsAre("numbers-missing"));
+  Log twice;
+  twice.begin().sign(1).sign(4).add("worker.lost", death(0)).add("worker.lost", death(500)).stop();
+  EXPECT_THAT(text_of(judge(twice)), HasSubstr("account for 1 of them, not for 1")) << "one death, told twice";
+}
+
+TEST(CountersTest, ACrashAccountsForWhatAWorkerCountedUpToItsLimit) {
+  const auto crashed = [](std::int64_t told) {
+    Log log;
+    log.begin().sign(1).start().connected("w-1", {{"avatar-id", told}});
+    return log.loaded({loaded_key("avatar-id"), loaded_key("ledger")});
+  };
+  EXPECT_THAT(ids(judge(crashed(101).stop())), ElementsAre("run-not-stopped", "numbers-of-crash"));
+  EXPECT_THAT(ids(judge(crashed(102).stop())), ElementsAre("run-not-stopped", "numbers-missing"));
+  EXPECT_THAT(ids(judge(crashed(51).sign(102).sign(103).stop())), ElementsAre("run-not-stopped", "numbers-of-crash"))
+      << "requests of the connection that ended went on";
+  EXPECT_THAT(ids(judge(crashed(51).sign(103).stop())),
+              ElementsAre("run-not-stopped", "numbers-missing", "numbers-of-crash"))
+      << "no more in all";
+  EXPECT_THAT(ids(judge(crashed(3).wait(2 * long_after).connected("w-1", {{"avatar-id", 5}}).stop())),
+              ElementsAre("run-not-stopped", "numbers-missing", "numbers-of-crash"))
+      << "of the run after it";
+}
+
+TEST(CountersTest, WaitsForUsesForCheckpointsAfterAConnection) {
+  Log log;
+  log.start().connected("w-1", {{"ledger", 9}}).loaded({loaded_key("ledger")}).wait(long_after);
+  log.add("refusal", {}, {}, "refused");
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-awaited")) << "they are told once an hour";
+  log.wait(checkpoint_settling_time).add("refusal", {}, {}, "refused");
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-missing"));
+}
+
 TEST(CountersTest, WaitsForLeavesOfARunningNode) {
   Log log;
   log.begin().sign(1).sign(4);
@@ -266,8 +359,9 @@ TEST(CountersTest, FindsDetailsThatAccountForNothing) {
   Log log;
   log.begin().add("worker.lost", {{"worker", "w-1"}}).add("keys.loaded", {{"keys", 1}}).stop();
   log.begin().lost("w-1", 1, {{"avatar-id", -1}}).lost("w-1", 1, {{"avatar-id", "1"}}).stop();
-  EXPECT_THAT(ids(judge(log)),
-              ElementsAre("details-malformed", "details-malformed", "details-malformed", "details-malformed"));
+  log.begin().connected("", {}).add("worker.connected", {{"worker", "w-1"}}).stop();
+  EXPECT_THAT(ids(judge(log)), ElementsAre("details-malformed", "details-malformed", "details-malformed",
+                                           "details-malformed", "details-malformed", "details-malformed"));
 }
 
 TEST(KeysTest, FindsAKeyThatNoLeafNamed) {

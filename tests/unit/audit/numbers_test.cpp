@@ -52,9 +52,15 @@ TEST(NumbersTest, AgreesWithAPlainSet) {
   for (int round = 0; round < 200; ++round) {
     Numbers numbers;
     std::set<std::uint64_t> model;
+    std::uint64_t told = 0;
     for (int i = 0; i < 60; ++i) {
       const std::uint64_t first = 1 + random() % 100;
       const std::uint64_t last = first + random() % 4;
+      if (random() % 8 == 0) {
+        ASSERT_EQ(numbers.told(last, i), Added::fresh);
+        told = std::max(told, last);
+        continue;
+      }
       bool fresh = true;
       for (auto n = first; n <= last; ++n) fresh = fresh && model.count(n) == 0;
       ASSERT_EQ(numbers.add(first, last, i) == Added::fresh, fresh);
@@ -64,8 +70,9 @@ TEST(NumbersTest, AgreesWithAPlainSet) {
     for (const auto& gap : numbers.gaps()) {
       for (auto n = gap.first; n <= gap.last; ++n) missing.insert(n);
     }
-    for (std::uint64_t n = 1; n <= *model.rbegin(); ++n) ASSERT_NE(model.count(n), missing.count(n));
-    ASSERT_EQ(numbers.highest(), *model.rbegin());
+    const auto highest = std::max(told, *model.rbegin());
+    for (std::uint64_t n = 1; n <= highest; ++n) ASSERT_NE(model.count(n), missing.count(n));
+    ASSERT_EQ(numbers.highest(), highest);
   }
 }
 
@@ -78,16 +85,64 @@ TEST(NumbersTest, KnowsTheGapsThatACrashLeft) {
   numbers.add(10, 10, 61);
   const auto gaps = numbers.gaps();
   ASSERT_EQ(gaps.size(), 4U);
-  EXPECT_FALSE(gaps[0].crashed) << "noticed long before";
-  EXPECT_TRUE(gaps[1].crashed);
-  EXPECT_TRUE(gaps[2].crashed);
-  EXPECT_FALSE(gaps[3].crashed) << "of the run after it";
+  EXPECT_EQ(gaps[0].crash, 0U) << "noticed long before";
+  EXPECT_EQ(gaps[1].crash, 1U);
+  EXPECT_EQ(gaps[2].crash, 1U);
+  EXPECT_EQ(gaps[3].crash, 0U) << "of the run after it";
+}
+
+TEST(NumbersTest, NoticesAGapWhenItIsToldHowFarTheCounterIs) {
+  Numbers numbers;
+  numbers.add(1, 2, 10);
+  numbers.told(2, 15);
+  EXPECT_TRUE(numbers.gaps().empty());
+  numbers.told(5, 20);
+  numbers.told(4, 25);
+  ASSERT_EQ(numbers.gaps().size(), 1U);
+  EXPECT_EQ(numbers.gaps()[0].last, 5U);
+  EXPECT_EQ(numbers.highest(), 5U);
+  numbers.add(6, 6, 30);
+  numbers.add(9, 9, 40);
+  const auto gaps = numbers.gaps();
+  ASSERT_EQ(gaps.size(), 2U);
+  EXPECT_EQ(gaps[0].first, 3U);
+  EXPECT_EQ(gaps[0].size(), 3U);
+  EXPECT_EQ(gaps[0].noticed, 20) << "not only by the next number";
+  EXPECT_EQ(gaps[1].size(), 2U);
+  EXPECT_EQ(gaps[1].noticed, 40);
+  numbers.add(3, 5, 50);
+  numbers.told(12, 60);
+  numbers.told(13, 61);
+  EXPECT_EQ(numbers.add(10, 15, 62), Added::fresh) << "what was told lies within";
+  numbers.add(7, 8, 50);
+  EXPECT_TRUE(numbers.gaps().empty());
+}
+
+TEST(NumbersTest, KnowsWhatIsOfACrashWhenTheNextRunIsToldHowFarTheCounterIs) {
+  Numbers numbers;
+  numbers.add(1, 1, 10);
+  numbers.crashed(0);
+  numbers.told(4, 20);
+  numbers.told(6, 20 + in_flight_time);
+  auto gaps = numbers.gaps();
+  ASSERT_EQ(gaps.size(), 2U);
+  EXPECT_EQ(gaps[0].crash, 1U);
+  EXPECT_EQ(gaps[1].crash, 1U) << "requests of the run before were still counted";
+  numbers.told(7, 21 + in_flight_time);
+  EXPECT_EQ(numbers.gaps()[2].crash, 0U) << "not any more";
+  numbers.crashed(30 + in_flight_time);
+  numbers.add(9, 9, 40 + in_flight_time);
+  gaps = numbers.gaps();
+  ASSERT_EQ(gaps.size(), 4U);
+  EXPECT_EQ(gaps[2].crash, 0U);
+  EXPECT_EQ(gaps[3].crash, 2U);
 }
 
 TEST(NumbersTest, HasABoundOfMemory) {
   Numbers numbers;
   for (std::uint64_t i = 1; i <= Numbers::max_runs; ++i) ASSERT_EQ(numbers.add(2 * i, 2 * i, 0), Added::fresh);
   EXPECT_EQ(numbers.add(1'000'000, 1'000'000, 0), Added::too_many);
+  EXPECT_EQ(numbers.told(1'000'000, 0), Added::too_many);
   EXPECT_EQ(numbers.add(3, 3, 0), Added::fresh);
 }
 

@@ -64,6 +64,9 @@ class Log {
     return add("worker.lost",
                {{"in_flight", in_flight}, {"last_sequences", std::move(last)}, {"token", "hsm-a"}, {"worker", worker}});
   }
+  Log& connected(std::string_view worker, boost::json::object last) {
+    return add("worker.connected", {{"last_sequences", std::move(last)}, {"token", "hsm-a"}, {"worker", worker}});
+  }
   Log& stop() { return add("ledger.stop"); }
   Log& wait(std::int64_t ms) {
     time += ms;
