@@ -53,10 +53,12 @@ class NodeLedger final : public Ledger {
       count(metrics_->not_opened, place.error().reason);
       co_return place.error();
     }
-    AVSEAL_CO_TRY(auto text, co_await describe(event));
-    auto pending = std::make_unique<Pending>(
-        Pending{writer_, std::move(*place), std::move(text), {}, 0, std::move(event.receipt)});
-    co_return make_slot(std::move(pending));
+    auto opening = open(std::move(*place), std::move(event));
+    co_return co_await std::move(opening);
+  }
+
+  asio::awaitable<Result<Slot>> open_last_slot(Event event) override {
+    return open(writer_->reserve_last(), std::move(event));
   }
 
   asio::awaitable<void> refused(Event event, std::string reason) override {
@@ -94,11 +96,13 @@ class NodeLedger final : public Ledger {
   [[nodiscard]] std::string origin() const override { return periods_->origin(); }
   [[nodiscard]] std::uint64_t size() const override { return writer_->size(); }
   [[nodiscard]] Result<void> healthy() const override { return writer_->healthy(); }
+  [[nodiscard]] bool stopped() const override { return writer_->stopped(); }
   void close() override { stop(); }
 
   void start_publishing(Checkpointer checkpointer, std::chrono::milliseconds interval);
 
  private:
+  asio::awaitable<Result<Slot>> open(Place place, Event event);
   asio::awaitable<Result<EventText>> describe(const Event& event);
   bool may_have_leaf(const std::string& client);
   void stop();
@@ -115,6 +119,13 @@ class NodeLedger final : public Ledger {
   std::mutex limiter_mutex_;
   RefusalLimiter limiter_;
 };
+
+asio::awaitable<Result<Slot>> NodeLedger::open(Place place, Event event) {
+  AVSEAL_CO_TRY(auto text, co_await describe(event));
+  auto pending =
+      std::make_unique<Pending>(Pending{writer_, std::move(place), std::move(text), {}, 0, std::move(event.receipt)});
+  co_return make_slot(std::move(pending));
+}
 
 // The event's text for its leaf, with the subjects' tags.
 asio::awaitable<Result<EventText>> NodeLedger::describe(const Event& event) {

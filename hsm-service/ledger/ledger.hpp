@@ -69,6 +69,8 @@ class Ledger {
   // Reserves a place; refuses at once when the log cannot promise durability ("ledger-full", "ledger-busy",
   // "ledger-unavailable").
   virtual boost::asio::awaitable<Result<Slot>> open_slot(Event event) = 0;
+  // For what must be told before the service ends: also in a log that takes no new events, in what it keeps in reserve.
+  virtual boost::asio::awaitable<Result<Slot>> open_last_slot(Event event) = 0;
 
   // A refusal without a slot. With event.client: a leaf of its own, durable on return, rate-limited per client (beyond:
   // aggregated). Without: counted, one leaf per reason and minute, never waits.
@@ -92,6 +94,7 @@ class Ledger {
   [[nodiscard]] virtual std::string origin() const = 0;    // of the current log: "<operator>/<node>/<year>"
   [[nodiscard]] virtual std::uint64_t size() const = 0;    // committed leaves
   [[nodiscard]] virtual Result<void> healthy() const = 0;  // why new events would be refused
+  [[nodiscard]] virtual bool stopped() const = 0;          // for good, or closed
   virtual void close() = 0;  // commits what waits, publishes it, joins the threads; before the waiters' executors die
 
  protected:

@@ -55,6 +55,12 @@ Result<Place> Writer::reserve() {
   return Place(shared_from_this());
 }
 
+Place Writer::reserve_last() {
+  places_.fetch_add(1);
+  metrics_->pending.Increment();
+  return Place(shared_from_this());
+}
+
 void Writer::append(Place place, LeafDraft draft, Completion<Appended> done) {
   push(Entry{std::move(place), std::move(draft), std::move(done)});
 }
@@ -70,8 +76,7 @@ Result<void> Writer::append_own(LeafDraft draft) {
 
 void Writer::push(Entry entry) {
   std::unique_lock lock(mutex_);
-  const auto state = state_.load();
-  if (stopping_ || state == State::failed || state == State::closed) {
+  if (stopping_ || stopped()) {
     lock.unlock();
     if (entry.done) entry.done(why_not());
     return;
@@ -104,6 +109,11 @@ Result<void> Writer::healthy() const {
       break;
   }
   return why_not();
+}
+
+bool Writer::stopped() const {
+  const auto state = state_.load();
+  return state == State::failed || state == State::closed;
 }
 
 Error Writer::why_not() const {

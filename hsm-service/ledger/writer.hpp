@@ -44,10 +44,12 @@ class Writer : public std::enable_shared_from_this<Writer> {
   ~Writer();
 
   [[nodiscard]] Result<Place> reserve();  // "ledger-full", "ledger-busy", "ledger-clock", "ledger-unavailable"
+  [[nodiscard]] Place reserve_last();     // without limit
   void append(Place place, LeafDraft draft, Completion<Appended> done);  // done may be empty
   Result<void> append_own(LeafDraft draft);  // a leaf of the ledger itself, which needs no place; waits
   void count_refusal(std::string_view client, std::string_view reason);
   [[nodiscard]] Result<void> healthy() const;
+  [[nodiscard]] bool stopped() const;  // for good, or closed
   [[nodiscard]] std::uint64_t size() const { return size_.load(); }
   // Between pause() and resume() nothing is written; what is appended waits.
   void pause();

@@ -15,15 +15,6 @@ boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::E
   co_return Result<void>{};
 }
 
-boost::asio::awaitable<void> log_leaf(ledger::Ledger& ledger, std::string type, boost::json::object details,
-                                      ledger::Outcome outcome, std::string_view reason) {
-  ledger::Event event;
-  event.type = type;
-  event.details = std::move(details);
-  auto logged = co_await log_event(ledger, std::move(event), outcome, reason);
-  if (!logged) spdlog::error("event=leaf-not-written type={} reason={}", type, logged.error().reason);
-}
-
 void warn_of_profile(const enrollment::Rules& rules) {
   const auto& policy = rules.policy;
   if (policy.test) {

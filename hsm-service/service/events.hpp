@@ -10,11 +10,6 @@ boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::E
                                                ledger::Outcome outcome = ledger::Outcome::released,
                                                std::string_view reason = {});
 
-// A leaf of the node itself, which nobody asked for and nothing waits for. That it could not be written is logged.
-boost::asio::awaitable<void> log_leaf(ledger::Ledger& ledger, std::string type, boost::json::object details,
-                                      ledger::Outcome outcome = ledger::Outcome::released,
-                                      std::string_view reason = {});
-
 // Says in the log if the policy profile admits software TPMs or only watches.
 void warn_of_profile(const enrollment::Rules& rules);
 

@@ -135,7 +135,8 @@ Result<void> KeyChanges::apply(KeyChange change, ledger::Event event) {
   }
   return reloader_.take_keys(after, [&]() -> Result<void> {
     if (rows.empty()) return {};
-    return wait(logged_change(*shared_.ledger, std::move(event), [&] { return states_.change(rows, table.revision); }));
+    return wait(logged_change(*shared_.ledger, *shared_.leaves, std::move(event),
+                              [&] { return states_.change(rows, table.revision); }));
   });
 }
 

@@ -4,14 +4,27 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <spdlog/spdlog.h>
 
 #include "http/event.hpp"
-#include "service/events.hpp"
 #include "service/log.hpp"
+#include "tokens/digest.hpp"
 
 namespace avseal::service {
+namespace {
+
+constexpr std::chrono::milliseconds late_retry{250};
+
+boost::json::object json_of(const std::vector<std::pair<std::string, std::uint64_t>>& sequences) {
+  boost::json::object by_key;
+  for (const auto& [key, sequence] : sequences) by_key[key] = sequence;
+  return by_key;
+}
+
+}  // namespace
 
 Node::Node(Shared& shared) : shared_(shared), work_(boost::asio::make_work_guard(context_)) {
   thread_ = std::thread([this] { context_.run(); });
@@ -27,11 +40,14 @@ void Node::stop() {
   work_.reset();
   boost::asio::post(context_, [this] { context_.stop(); });
   thread_.join();
-  // The leaves that it left to the background have been begun, so the ledger waits for them.
-  boost::asio::post(shared_.background, std::packaged_task<void()>([] {})).get();
+}
+
+void Node::settle() {
+  if (keyring_) boost::asio::co_spawn(context_, give_up_late(), boost::asio::use_future).get();
 }
 
 keyring::KeyringConfig Node::with_hooks(keyring::KeyringConfig config) {
+  config.on_worker_connected = [this](const keyring::WorkerCounts& counts) { worker_connected(counts); };
   config.on_worker_lost = [this](const keyring::WorkerLoss& loss) { worker_lost(loss); };
   config.on_late_use = [this] { late_use(); };
   config.on_breaker = [this](const keyring::BreakerChange& change) { breaker_changed(change); };
@@ -116,20 +132,22 @@ boost::asio::awaitable<void> Node::adopt(NodeChange change, std::shared_ptr<keyr
   co_await keyring_->adopt(std::move(prepared));
 }
 
-// The sequences that this thread knows of, for whoever reconciles them with the leaves' gaps.
+// How far the worker has counted, for whoever reconciles that with the leaves: now, or as far as this thread knows.
+void Node::worker_connected(const keyring::WorkerCounts& counts) {
+  boost::json::object details{
+      {"last_sequences", json_of(counts.last_sequences)}, {"token", counts.token}, {"worker", counts.instance}};
+  shared_.leaves->tell("worker.connected", std::move(details));
+}
+
 void Node::worker_lost(const keyring::WorkerLoss& loss) {
   spdlog::warn("event=worker-lost token={} worker={} in_flight={} detail={}", loss.token, loss.instance, loss.in_flight,
                log_value(loss.reason));
-  boost::json::object last;
-  for (const auto& [key, sequence] : loss.last_sequences) last[key] = sequence;
-  boost::json::object details{{"in_flight", loss.in_flight},
-                              {"last_sequences", std::move(last)},
+  boost::json::object details{{"id", tokens::random_uuid()},
+                              {"in_flight", loss.in_flight},
+                              {"last_sequences", json_of(loss.last_sequences)},
                               {"token", loss.token},
                               {"worker", loss.instance}};
-  boost::asio::co_spawn(
-      shared_.background,
-      log_leaf(*shared_.ledger, "worker.lost", std::move(details), ledger::Outcome::released, "worker-lost"),
-      boost::asio::detached);
+  shared_.leaves->tell("worker.lost", std::move(details), ledger::Outcome::released, "worker-lost");
 }
 
 // They are told at once, for who reconciles the leaves takes a number that is missing for long for a signature that was
@@ -140,11 +158,24 @@ void Node::late_use() {
 }
 
 boost::asio::awaitable<void> Node::tell_late_uses() {
+  boost::asio::steady_timer timer(context_);
   while (keyring_ && keyring_->has_late_uses()) {
     ledger::Event event;
     event.type = "keys.late";
-    auto slot = co_await shared_.ledger->open_slot(std::move(event));
-    if (!slot) break;
+    const bool last = ending_;
+    auto opening =
+        last ? shared_.ledger->open_last_slot(std::move(event)) : shared_.ledger->open_slot(std::move(event));
+    auto slot = co_await std::move(opening);
+    if (!slot && (last || shared_.ledger->stopped())) {
+      spdlog::error("event=leaf-lost type=keys.late reason={} detail={}", slot.error().reason,
+                    log_value(slot.error().detail));
+      break;
+    }
+    if (!slot) {
+      timer.expires_after(late_retry);
+      co_await timer.async_wait(boost::asio::use_awaitable);
+      continue;
+    }
     keyring_->tell_late_uses(*slot);
     auto logged = co_await slot->commit(ledger::Outcome::discarded, "answer-late");
     if (!logged) spdlog::error("event=leaf-not-written type=keys.late reason={}", logged.error().reason);
@@ -152,7 +183,14 @@ boost::asio::awaitable<void> Node::tell_late_uses() {
   telling_late_uses_ = false;
 }
 
+boost::asio::awaitable<void> Node::give_up_late() {
+  ending_ = true;
+  keyring_->give_up_late();
+  co_await tell_late_uses();
+}
+
 boost::asio::awaitable<void> Node::close_keyring() {
+  ending_ = true;
   keyring_->close();
   co_await tell_late_uses();
 }
@@ -163,8 +201,7 @@ void Node::breaker_changed(const keyring::BreakerChange& change) {
               "event=token-breaker token={} state={} detail={}", change.token, state, log_value(change.why));
   boost::json::object details{{"state", state}, {"token", change.token}};
   if (change.open) details["detail"] = change.why;
-  boost::asio::co_spawn(shared_.background, log_leaf(*shared_.ledger, "token.breaker", std::move(details)),
-                        boost::asio::detached);
+  shared_.leaves->tell("token.breaker", std::move(details));
 }
 
 // The one place where a refusal becomes a metric, a log line and a leaf.

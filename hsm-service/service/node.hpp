@@ -43,6 +43,8 @@ class Node {
   Result<void> open_keyring(keyring::KeyringConfig config);
   // Makes the roles that the configuration has, with the opened store.
   Result<void> add_roles(store::Store& store, KeyChanges& key_changes);
+  // Before the ledger is closed: tells of all signatures that were made and nobody waits for, or may still be made.
+  void settle();
   void stop();
 
   // The two halves of a reload, on the node's own thread; see keyring::Keyring.
@@ -56,8 +58,10 @@ class Node {
 
  private:
   keyring::KeyringConfig with_hooks(keyring::KeyringConfig config);
+  void worker_connected(const keyring::WorkerCounts& counts);
   void worker_lost(const keyring::WorkerLoss& loss);
   void late_use();
+  boost::asio::awaitable<void> give_up_late();
   boost::asio::awaitable<void> tell_late_uses();
   boost::asio::awaitable<void> close_keyring();
   void breaker_changed(const keyring::BreakerChange& change);
@@ -68,6 +72,7 @@ class Node {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::unique_ptr<keyring::Keyring> keyring_;
   bool telling_late_uses_ = false;
+  bool ending_ = false;  // what is told now is told in the last moment
   std::unique_ptr<http::Router> router_;
   std::unique_ptr<Operations> operations_;
   std::unique_ptr<OperatorRoutes> operator_routes_;

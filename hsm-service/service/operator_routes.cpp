@@ -72,7 +72,7 @@ OperatorRoutes::Answer OperatorRoutes::put_token(http::Request& request) {
   auto event =
       event_of(request, "token.state", {}, {{"state", drained ? drained_state : active_state}, {"token", name}});
   const Change change = [&] { return set_drained(shared_, states_, name, drained); };
-  auto changed = co_await logged_change(*shared_.ledger, std::move(event), change);
+  auto changed = co_await logged_change(*shared_.ledger, *shared_.leaves, std::move(event), change);
   if (!changed) co_return changed.error();
   co_return http::Response::empty(204);
 }
@@ -102,7 +102,7 @@ OperatorRoutes::Answer OperatorRoutes::accept_clock(http::Request& request) {
     shared_.clock_guard->accept();
     co_return Result<void>{};
   };
-  auto accepted = co_await logged_change(*shared_.ledger, std::move(event), accept);
+  auto accepted = co_await logged_change(*shared_.ledger, *shared_.leaves, std::move(event), accept);
   if (!accepted) co_return accepted.error();
   co_return http::Response::empty(204);
 }

@@ -208,8 +208,7 @@ Result<void> Reloader::log_reload(const Prepared& next) const {
 }
 
 std::vector<std::future<void>> Reloader::adopt(Prepared next) {
-  auto logged = log_leaf(*shared_.ledger, std::move(next.keys_loaded.type), std::move(next.keys_loaded.details));
-  asio::co_spawn(control_.context(), std::move(logged), asio::use_future).get();
+  shared_.leaves->tell(std::move(next.keys_loaded)).wait();  // nothing may be signed by a key that no leaf names
   if (next.trust) next.trust();
   if (next.rules) {
     warn_of_profile(*next.rules);
@@ -234,11 +233,7 @@ void Reloader::refuse(const Config& wanted, const Error& error) {
   spdlog::error("event=configuration-refused reason={} detail={}", error.reason, log_value(error.detail));
   boost::json::object details{{"detail", error.detail}};
   if (!wanted.digest.empty()) details["digest"] = wanted.digest;
-  asio::co_spawn(
-      control_.context(),
-      log_leaf(*shared_.ledger, "configuration.refused", std::move(details), ledger::Outcome::refused, error.reason),
-      asio::use_future)
-      .get();
+  shared_.leaves->tell("configuration.refused", std::move(details), ledger::Outcome::refused, error.reason);
 }
 
 }  // namespace avseal::service

@@ -33,11 +33,6 @@ using namespace std::chrono_literals;
 constexpr auto start_limit = 30s;  // for the HSM to unwrap the row key
 constexpr auto drain_limit = 10s;
 
-boost::asio::awaitable<void> log_worker_end(ledger::Ledger& ledger, keyring::WorkerEnd end) {
-  boost::json::object details{{"token", end.token}, {"worker", end.worker}};
-  co_await log_leaf(ledger, "worker.ended", std::move(details), ledger::Outcome::refused, end.reason);
-}
-
 Result<std::unique_ptr<keyring::Workers>> start_workers(Shared& shared, Control& control) {
   const Config& config = shared.config;
   keyring::WorkersConfig workers;
@@ -45,7 +40,8 @@ Result<std::unique_ptr<keyring::Workers>> start_workers(Shared& shared, Control&
   workers.tokens = config.spawn;
   workers.metrics = shared.metrics.get();
   workers.on_end = [&shared](const keyring::WorkerEnd& end) {
-    boost::asio::co_spawn(shared.background, log_worker_end(*shared.ledger, end), boost::asio::detached);
+    boost::json::object details{{"token", end.token}, {"worker", end.worker}};
+    shared.leaves->tell("worker.ended", std::move(details), ledger::Outcome::refused, end.reason);
   };
   AVSEAL_TRY(auto running, keyring::Workers::start(std::move(workers), control.context()));
   AVSEAL_CHECK(keyring::check_replicas(config.keyring.keys, running->absent()));
@@ -164,8 +160,7 @@ std::function<void(const clock::Guard::Change&)> tell_clock(Shared& shared) {
     spdlog::warn("event={} step_ms={} detail={}", type, change.step.count(), log_value(change.detail));
     boost::json::object details{{"step_ms", change.step.count()}};
     if (!change.detail.empty()) details["detail"] = change.detail;
-    boost::asio::co_spawn(shared.background, log_leaf(*shared.ledger, std::string(type), std::move(details)),
-                          boost::asio::detached);
+    shared.leaves->tell(std::string(type), std::move(details));
   };
 }
 
@@ -193,7 +188,7 @@ Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& 
   std::optional<Witnesses> witnesses;
   if (!shared.config.witnesses.witnesses.empty()) {
     witnesses.emplace(shared.config.witnesses, *shared.ledger, shared.cosigned, shared.config.ledger.directory,
-                      shared.background, *shared.metrics);
+                      *shared.leaves, *shared.metrics);
   }
   AVSEAL_CHECK(
       boost::asio::co_spawn(control.context(), drain_again(shared, store.operator_states()), boost::asio::use_future)
@@ -216,9 +211,12 @@ Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& 
   std::promise<void> drained;
   server->drain(drain_limit, [&] { drained.set_value(); });
   drained.get_future().wait();
+  shared.leaves->hurry();  // a reload may wait for its leaf
   reloader.finish();
   clock_monitor.reset();
   witnesses.reset();
+  for (auto& node : nodes) node->settle();
+  shared.leaves->finish();
   shared.ledger->close();  // resumes what waits for it and has its last checkpoint signed: the io threads must run
   for (auto& node : nodes) node->stop();
   server.reset();
@@ -229,12 +227,8 @@ Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& 
 
 // The leaf of a start that was stopped, in a ledger that could be opened.
 void log_start_refused(Shared& shared, const Error& error) {
-  boost::json::object details{{"detail", error.detail}};
-  boost::asio::co_spawn(
-      shared.background,
-      log_leaf(*shared.ledger, "start.refused", std::move(details), ledger::Outcome::refused, error.reason),
-      boost::asio::use_future)
-      .get();
+  shared.leaves->tell("start.refused", {{"detail", error.detail}}, ledger::Outcome::refused, error.reason);
+  shared.leaves->finish();
 }
 
 Result<void> serve(Shared& shared, Control& control) {
@@ -298,9 +292,10 @@ Result<void> run(Config config) {
   AVSEAL_CHECK(open_ledger(shared, std::move(keys)));
 
   Control control;
-  shared.background = control.context().get_executor();
+  OwnLeaves leaves(*shared.ledger, control.context().get_executor());
+  shared.leaves = &leaves;
   auto served = serve(shared, control);
-  if (!served && shared.ledger->healthy()) log_start_refused(shared, served.error());
+  if (!served && !shared.ledger->stopped()) log_start_refused(shared, served.error());
   shared.ledger->close();  // resumes what waits for it, so before the control thread ends
   shared.store_file->close();
   return served;

@@ -4,7 +4,6 @@
 #include <memory>
 #include <optional>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/registry.h>
@@ -15,6 +14,7 @@
 #include "keyring/keys.hpp"
 #include "ledger/ledger.hpp"
 #include "service/config.hpp"
+#include "service/own_leaves.hpp"
 #include "signing/role.hpp"
 #include "store/store.hpp"
 #include "tokens/clock.hpp"
@@ -38,8 +38,8 @@ struct Shared {
   prometheus::Family<prometheus::Counter>* refusals = nullptr;  // avseal_refusals_total{event, reason}
   Clock clock = system_clock_now;
   std::atomic<bool> draining{false};
-  boost::asio::any_io_executor background;  // for leaves that nobody waits for: lives until the ledger is closed
-  std::vector<Node*> nodes;                 // all io threads, once they have their roles
+  OwnLeaves* leaves = nullptr;  // of the node itself; outlives the nodes
+  std::vector<Node*> nodes;     // all io threads, once they have their roles
 };
 
 }  // namespace avseal::service

@@ -11,7 +11,6 @@
 
 #include "http/client.hpp"
 #include "ledger/period.hpp"
-#include "service/events.hpp"
 #include "service/log.hpp"
 #include "tlog/source.hpp"
 #include "tlog/tile.hpp"
@@ -62,12 +61,12 @@ bool has_cosigned(const Peer& peer, const ledger::Published& head) {
 class Witnesses::Feeder {
  public:
   Feeder(WitnessesConfig config, ledger::Ledger& ledger, ledger_http::Cosigned& cosigned,
-         std::filesystem::path directory, asio::any_io_executor background, prometheus::Registry& metrics)
+         std::filesystem::path directory, OwnLeaves& leaves, prometheus::Registry& metrics)
       : alarm_after_(config.alarm_after),
         ledger_(ledger),
         cosigned_(cosigned),
         directory_(std::move(directory)),
-        background_(std::move(background)),
+        leaves_(leaves),
         failures_(prometheus::BuildCounter()
                       .Name("avseal_ledger_witness_failures_total")
                       .Help("Checkpoints that a witness did not cosign, by witness and reason.")
@@ -248,14 +247,14 @@ class Witnesses::Feeder {
   void tell(const std::string& event, const ledger::Published& head) {
     spdlog::log(event == "ledger.unwitnessed" ? spdlog::level::err : spdlog::level::info, "event={} size={}", event,
                 head.size);
-    asio::co_spawn(background_, log_leaf(ledger_, event, {{"size", head.size}}), asio::detached);
+    leaves_.tell(event, {{"size", head.size}});
   }
 
   const std::chrono::seconds alarm_after_;
   ledger::Ledger& ledger_;
   ledger_http::Cosigned& cosigned_;
   const std::filesystem::path directory_;
-  const asio::any_io_executor background_;
+  OwnLeaves& leaves_;
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Gauge& unwitnessed_;
   std::vector<Peer> peers_;
@@ -264,9 +263,8 @@ class Witnesses::Feeder {
 };
 
 Witnesses::Witnesses(WitnessesConfig config, ledger::Ledger& ledger, ledger_http::Cosigned& cosigned,
-                     std::filesystem::path directory, asio::any_io_executor background, prometheus::Registry& metrics)
-    : feeder_(std::make_unique<Feeder>(std::move(config), ledger, cosigned, std::move(directory), std::move(background),
-                                       metrics)) {
+                     std::filesystem::path directory, OwnLeaves& leaves, prometheus::Registry& metrics)
+    : feeder_(std::make_unique<Feeder>(std::move(config), ledger, cosigned, std::move(directory), leaves, metrics)) {
   feeder_->start(context_);
   thread_ = std::thread([this] { context_.run(); });
 }

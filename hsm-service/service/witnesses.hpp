@@ -6,12 +6,11 @@
 #include <thread>
 #include <vector>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <prometheus/registry.h>
 
-#include "ledger/ledger.hpp"
 #include "ledger_http/cosigned.hpp"
+#include "service/own_leaves.hpp"
 #include "tlog/note.hpp"
 
 namespace avseal::service {
@@ -32,9 +31,9 @@ struct WitnessesConfig {
 // another witness neither. Alarms: a log line, the leaves "ledger.unwitnessed" and "ledger.witnessed", and metrics.
 class Witnesses {
  public:
-  // `background` is where the leaves are written from; it, the ledger, `cosigned` and the metrics outlive this.
+  // All that is referred to outlives this.
   Witnesses(WitnessesConfig config, ledger::Ledger& ledger, ledger_http::Cosigned& cosigned,
-            std::filesystem::path directory, boost::asio::any_io_executor background, prometheus::Registry& metrics);
+            std::filesystem::path directory, OwnLeaves& leaves, prometheus::Registry& metrics);
   ~Witnesses();  // ends what is under way
   Witnesses(const Witnesses&) = delete;
   Witnesses& operator=(const Witnesses&) = delete;

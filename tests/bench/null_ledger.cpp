@@ -27,6 +27,7 @@ class NullLedger final : public Ledger {
   void use_subject_keys(SubjectKeys&) override {}
   void use_signer(CheckpointSigner*) override {}
   boost::asio::awaitable<Result<Slot>> open_slot(Event) override { co_return make_slot(nullptr); }
+  boost::asio::awaitable<Result<Slot>> open_last_slot(Event) override { co_return make_slot(nullptr); }
   boost::asio::awaitable<void> refused(Event, std::string) override { co_return; }
   void count_unauthenticated(std::string_view) override {}
   [[nodiscard]] std::optional<Published> published() const override { return std::nullopt; }
@@ -38,6 +39,7 @@ class NullLedger final : public Ledger {
   [[nodiscard]] std::string origin() const override { return origin_; }
   [[nodiscard]] std::uint64_t size() const override { return 0; }
   [[nodiscard]] Result<void> healthy() const override { return {}; }
+  [[nodiscard]] bool stopped() const override { return false; }
   void close() override {}
 
  private:

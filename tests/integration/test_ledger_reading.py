@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from demo import call, curl, site as demo_site
 from support import jose, ledger, tlog
 from support.load import Load, wait_until
+from support.processes import worker_pids
 from support.shifted_clock import ShiftedClock
 from support.software_ue import SoftwareUe
 from test_ledger_routes import PREFIX, covered, events, index_of, refused, sign
@@ -19,6 +21,14 @@ from test_ledger_routes import PREFIX, covered, events, index_of, refused, sign
 
 class Disk:
     """What is free beyond the reserve of the site's log, to be taken and given back."""
+
+    @classmethod
+    def of(cls, site, *settings):
+        """Of a site that is stopped."""
+        disk = cls(site)
+        path, section = site.directory / "avseald.toml", "[ledger]\n"
+        path.write_text(path.read_text().replace(section, "\n".join([f"{section}reserve_mib = {disk.reserve_mib}", *settings, ""])))
+        return disk
 
     def __init__(self, site):
         free = shutil.disk_usage(site.directory).free
@@ -39,10 +49,7 @@ class Disk:
 @pytest.fixture(scope="module")
 def disk(stopped_site):
     """The log is public, and full while the disk is."""
-    made = Disk(stopped_site)
-    path, section = stopped_site.directory / "avseald.toml", "[ledger]\n"
-    path.write_text(path.read_text().replace(section, f"{section}public = true\nreserve_mib = {made.reserve_mib}\n"))
-    return made
+    return Disk.of(stopped_site, "public = true")
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +165,24 @@ def test_full_log_refuses_signatures_and_is_read(running, alice, keys, disk, aud
         reads_go_on(running, keys, index)
         assert metric(running, "avseal_ledger_entries") == size
     wait_until(lambda: refusal(running, alice) is None)
+
+
+def test_death_of_a_worker_is_told_when_the_log_has_room_again(running, alice, disk):
+    """Whose requests were in flight when it died."""
+    before = len(ledger.leaves(running.ledger))
+    with Load(running, alice) as load:
+        load.wait_for(20)
+        worker = worker_pids(running)[0]
+        os.kill(worker, signal.SIGSTOP)
+        load.wait_for(20)
+        with disk.full():
+            wait_until(lambda: refusal(running, alice) == "ledger-full")
+            os.kill(worker, signal.SIGKILL)
+            log = running.log / "avseald.log"
+            wait_until(lambda: all(f"event={event}" in log.read_text() for event in ("worker-lost", "leaf-waits")))
+    wait_until(lambda: refusal(running, alice) is None)
+    lost = lambda: [leaf["details"] for leaf in ledger.leaves(running.ledger)[before:] if leaf["event"] == "worker.lost"]
+    wait_until(lambda: any(details.get("waited_ms", 0) > 0 and details["in_flight"] > 0 for details in lost()), problem=lambda: str(lost()))
 
 
 def test_stopped_log_refuses_signatures_and_is_read(running, alice, keys, auditor):

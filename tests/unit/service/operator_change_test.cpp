@@ -19,7 +19,7 @@ class OperatorChangeTest : public WithLedger {
     event.type = "token.drained";
     event.client = "operator-1";
     event.details = {{"token", "hsm-a"}};
-    return run(logged_change(*ledger, std::move(event), [&]() -> boost::asio::awaitable<Result<void>> {
+    return run(logged_change(*ledger, *own_leaves, std::move(event), [&]() -> boost::asio::awaitable<Result<void>> {
       leaves_before = leaves().size();
       co_return outcome;
     }));
@@ -36,6 +36,7 @@ TEST_F(OperatorChangeTest, HappensAfterItsLeafIsOnDisk) {
 TEST_F(OperatorChangeTest, LeavesASecondLeafIfItFails) {
   const auto failed = change(errors::make(Category::conflict, "token-last-replica", "the last one"));
   EXPECT_EQ(failed.error().reason, "token-last-replica");
+  own_leaves->finish();
   EXPECT_THAT(leaves(), ElementsAre(HasSubstr("released"), AllOf(HasSubstr("discarded"), HasSubstr("operator-1"),
                                                                  HasSubstr("token-last-replica"))));
 }
@@ -43,7 +44,7 @@ TEST_F(OperatorChangeTest, LeavesASecondLeafIfItFails) {
 TEST_F(OperatorChangeTest, DoesNotHappenUnlogged) {
   ledger->close();
   bool happened = false;
-  EXPECT_FALSE(run(logged_change(*ledger, {}, [&]() -> boost::asio::awaitable<Result<void>> {
+  EXPECT_FALSE(run(logged_change(*ledger, *own_leaves, {}, [&]() -> boost::asio::awaitable<Result<void>> {
     happened = true;
     co_return Result<void>{};
   })));

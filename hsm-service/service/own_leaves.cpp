@@ -1,0 +1,107 @@
+#include "service/own_leaves.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <spdlog/spdlog.h>
+
+#include "service/log.hpp"
+
+namespace avseal::service {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr auto retry_interval = 250ms;
+constexpr std::size_t max_waiting = 16384;
+
+void tell_loss(const ledger::Event& event, const Error& why) {
+  spdlog::error("event=leaf-lost type={} details={} reason={} detail={}", event.type,
+                log_value(boost::json::serialize(event.details)), why.reason, log_value(why.detail));
+}
+
+}  // namespace
+
+OwnLeaves::OwnLeaves(ledger::Ledger& ledger, asio::any_io_executor executor)
+    : ledger_(ledger), executor_(std::move(executor)) {}
+
+std::shared_future<void> OwnLeaves::tell(std::string type, boost::json::object details, ledger::Outcome outcome,
+                                         std::string_view reason) {
+  ledger::Event event;
+  event.type = std::move(type);
+  event.details = std::move(details);
+  return tell(std::move(event), outcome, reason);
+}
+
+std::shared_future<void> OwnLeaves::tell(ledger::Event event, ledger::Outcome outcome, std::string_view reason) {
+  Leaf leaf{std::move(event), outcome, std::string(reason), SteadyClock::now(), {}};
+  const std::lock_guard lock(mutex_);
+  last_ = leaf.done.get_future().share();
+  asio::post(executor_, [this, told = std::move(leaf)]() mutable { take(std::move(told)); });
+  return last_;
+}
+
+void OwnLeaves::finish() {
+  hurry();
+  std::unique_lock lock(mutex_);
+  const auto last = last_;
+  lock.unlock();
+  if (!last.valid()) return;
+  last.wait();
+  asio::post(executor_, std::packaged_task<void()>([] {})).get();  // the coroutine has ended
+}
+
+void OwnLeaves::take(Leaf leaf) {
+  if (waiting_.size() >= max_waiting) {
+    tell_loss(leaf.event, errors::make(Category::unavailable, "ledger-busy",
+                                       std::to_string(max_waiting) + " leaves of the node wait for the log already"));
+    return leaf.done.set_value();
+  }
+  waiting_.push_back(std::move(leaf));
+  if (!std::exchange(writing_, true)) asio::co_spawn(executor_, write_all(), asio::detached);
+}
+
+asio::awaitable<void> OwnLeaves::write_all() {
+  while (!waiting_.empty()) {
+    auto written = co_await write(waiting_.front());
+    if (!written) tell_loss(waiting_.front().event, written.error());
+    waiting_.front().done.set_value();
+    waiting_.pop_front();
+  }
+  writing_ = false;
+}
+
+asio::awaitable<Result<void>> OwnLeaves::write(const Leaf& leaf) {
+  asio::steady_timer timer(executor_);
+  auto written = co_await try_once(leaf);
+  const auto may_pass = [&] {
+    return !hurried_ && !ledger_.stopped() && written.error().category != Category::internal;
+  };
+  if (!written && may_pass())
+    spdlog::warn("event=leaf-waits type={} reason={}", leaf.event.type, written.error().reason);
+  while (!written && may_pass()) {
+    timer.expires_after(retry_interval);
+    co_await timer.async_wait(asio::use_awaitable);
+    written = co_await try_once(leaf);
+  }
+  co_return written;
+}
+
+asio::awaitable<Result<void>> OwnLeaves::try_once(const Leaf& leaf) {
+  auto event = leaf.event;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - leaf.told);
+  if (waited >= retry_interval) event.details["waited_ms"] = waited.count();
+  auto opening = hurried_ ? ledger_.open_last_slot(std::move(event)) : ledger_.open_slot(std::move(event));
+  auto slot = co_await std::move(opening);
+  if (!slot) co_return slot.error();
+  auto index = co_await slot->commit(leaf.outcome, leaf.reason);
+  if (!index) co_return index.error();
+  co_return Result<void>{};
+}
+
+}  // namespace avseal::service

@@ -1,0 +1,71 @@
+#include "service/own_leaves.hpp"
+
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support.hpp"
+
+namespace avseal::service::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class OwnLeavesTest : public WithLedger {
+ protected:
+  void fill_disk() {
+    disk->full = true;
+    own_leaves->tell("test.last", {}).wait();  // after a batch the log looks at the space
+    ASSERT_EQ(ledger->healthy().error().reason, "ledger-full");
+  }
+};
+
+TEST_F(OwnLeavesTest, AreOnDiskInTheirOrderWhenTheyAreReady) {
+  for (int i = 0; i < 20; ++i) own_leaves->tell("test.leaf", {{"n", i}});
+  own_leaves->tell("test.end", {{"n", 20}}, ledger::Outcome::refused, "a-reason").wait();
+  const auto all = leaves();
+  ASSERT_EQ(all.size(), 21U);
+  for (int i = 0; i < 21; ++i) {
+    EXPECT_EQ(boost::json::parse(all[static_cast<std::size_t>(i)]).at("details").as_object(),
+              (boost::json::object{{"n", i}}));
+  }
+  EXPECT_THAT(all.back(), AllOf(HasSubstr("test.end"), HasSubstr("refused"), HasSubstr("a-reason")));
+}
+
+TEST_F(OwnLeavesTest, WaitForAFullLogAndSayHowLong) {
+  fill_disk();
+  const auto first = own_leaves->tell("test.first", {{"n", 1}});
+  const auto second = own_leaves->tell("test.second", {});
+  EXPECT_EQ(second.wait_for(600ms), std::future_status::timeout);
+  EXPECT_THAT(leaves(), ElementsAre(HasSubstr("test.last")));
+  disk->full = false;
+  second.wait();
+  EXPECT_THAT(leaves(), ElementsAre(AllOf(HasSubstr("test.last"), Not(HasSubstr("waited_ms"))),
+                                    AllOf(HasSubstr("test.first"), HasSubstr(R"("n":1,"waited_ms":)")),
+                                    AllOf(HasSubstr("test.second"), HasSubstr("waited_ms"))))
+      << "and those behind them";
+}
+
+TEST_F(OwnLeavesTest, GoIntoTheReserveWhenTheServiceEnds) {
+  fill_disk();
+  own_leaves->tell("test.first", {});
+  own_leaves->tell("test.second", {});
+  own_leaves->finish();
+  EXPECT_THAT(leaves(), ElementsAre(HasSubstr("test.last"), HasSubstr("test.first"), HasSubstr("test.second")));
+}
+
+TEST_F(OwnLeavesTest, DoNotWaitForALogThatHasStopped) {
+  ledger->close();
+  const auto stop = leaves();
+  own_leaves->tell("test.lost", {}).wait();
+  EXPECT_EQ(leaves(), stop);
+}
+
+}  // namespace
+}  // namespace avseal::service::test
