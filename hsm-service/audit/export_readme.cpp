@@ -12,7 +12,8 @@ namespace avseal::audit {
 
 namespace {
 
-constexpr std::string_view log_text = R"README(A part of the log {origin}: its entries {from} to {last}, and what proves that they are in it.
+constexpr std::string_view log_text =
+    R"README(A part of the log {origin}: its entries {from} to {last}, and what proves that they are in it.
 
 The log is a Merkle tree (RFC 6962) in the files of C2SP tlog-tiles; `checkpoint` is a C2SP signed note of its head: {size} entries.
 `avseal ledger verify` checks all of this at once, with --vkey or --policy. Below is how to do it by hand, with a POSIX shell, openssl
@@ -70,7 +71,8 @@ the same neighbours; the receipt of any other entry can be made of the tiles her
     h=$(leaf $work/entry)
 )README";
 
-constexpr std::string_view end_text = R"README(    root=$(head -n 3 checkpoint | tail -n 1 | base64 -d | basenc --base16 -w 0)
+constexpr std::string_view end_text =
+    R"README(    root=$(head -n 3 checkpoint | tail -n 1 | base64 -d | basenc --base16 -w 0)
     [ "$h" = "$root" ] && echo OK
     rm -r $work
 

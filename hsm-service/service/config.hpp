@@ -15,8 +15,8 @@
 #include "keyring/keyring.hpp"
 #include "keyring/workers.hpp"
 #include "ledger/ledger.hpp"
-#include "service/witnesses.hpp"
 #include "ledger_http/config.hpp"
+#include "service/witnesses.hpp"
 #include "signing/config.hpp"
 
 namespace avseal::service {
