@@ -158,6 +158,7 @@ class SoftKeyring final : public keyring::Keyring {
   std::vector<keyring::TokenStatus> tokens() const override { return {}; }
   bool has_late_uses() const override { return false; }
   void tell_late_uses(ledger::Slot&) override {}
+  void give_up_late() override {}
   void close() override {}
 
   std::optional<Error> failure;
