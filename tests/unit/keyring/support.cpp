@@ -96,12 +96,12 @@ void FakeWorker::offer_kek(const std::string& name) {
 
 void FakeWorker::listen() {
   ::unlink(path_.c_str());
-  acceptor_.emplace(context_, asio::local::stream_protocol::endpoint(path_.string()));
-  asio::co_spawn(context_, accept_loop(), asio::detached);
+  acceptor_ = std::make_shared<Acceptor>(context_, asio::local::stream_protocol::endpoint(path_.string()));
+  asio::co_spawn(context_, accept_loop(acceptor_), asio::detached);
 }
 
 void FakeWorker::kill() {
-  acceptor_.reset();
+  if (const auto acceptor = std::exchange(acceptor_, nullptr)) acceptor->close();
   for (const auto& weak : std::exchange(sockets_, {})) {
     if (const auto socket = weak.lock()) socket->close();
   }
@@ -113,10 +113,10 @@ std::size_t FakeWorker::open_connections() const {
       std::count_if(sockets_.begin(), sockets_.end(), [](const auto& weak) { return !weak.expired(); }));
 }
 
-asio::awaitable<void> FakeWorker::accept_loop() {
+asio::awaitable<void> FakeWorker::accept_loop(std::shared_ptr<Acceptor> acceptor) {
   for (;;) {
-    auto [ec, socket] = co_await acceptor_->async_accept(asio::as_tuple(asio::use_awaitable));
-    if (ec) co_return;
+    auto [ec, socket] = co_await acceptor->async_accept(asio::as_tuple(asio::use_awaitable));
+    if (ec || !acceptor->is_open()) co_return;
     ++connections;
     auto shared = std::make_shared<Socket>(std::move(socket));
     sockets_.emplace_back(shared);
@@ -148,7 +148,7 @@ asio::awaitable<void> FakeWorker::serve(std::shared_ptr<Socket> socket) {
       const auto room = reader.prepare();
       const auto [ec, size] =
           co_await socket->async_read_some(asio::buffer(room.data(), room.size()), asio::as_tuple(asio::use_awaitable));
-      if (ec) co_return;
+      if (ec || !socket->is_open()) co_return;
       reader.commit(size);
     }
   }
@@ -223,8 +223,9 @@ KeyringTest::KeyringTest() {
 
 KeyringTest::~KeyringTest() {
   keyring.reset();
-  workers.clear();
+  for (auto& worker : workers) worker.kill();
   for (int i = 0; i < 100 && context.poll() > 0; ++i) context.restart();
+  workers.clear();
   ledger->close();
 }
 

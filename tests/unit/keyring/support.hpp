@@ -84,13 +84,15 @@ class FakeWorker {
 
  private:
   using Socket = asio::local::stream_protocol::socket;
-  asio::awaitable<void> accept_loop();
+  using Acceptor = asio::local::stream_protocol::acceptor;
+  // After kill() neither touches the worker again, also when a connection or bytes had come before.
+  asio::awaitable<void> accept_loop(std::shared_ptr<Acceptor> acceptor);
   asio::awaitable<void> serve(std::shared_ptr<Socket> socket);
   void send(tokend::Reply reply);
 
   asio::io_context& context_;
   std::filesystem::path path_;
-  std::optional<asio::local::stream_protocol::acceptor> acceptor_;
+  std::shared_ptr<Acceptor> acceptor_;
   // Requests get an id of their own here, for those of two connections may be equal.
   struct Origin {
     std::shared_ptr<Socket> socket;
