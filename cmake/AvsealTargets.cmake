@@ -9,6 +9,9 @@ endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fstack-protector-strong)
 add_link_options(-Wl,-z,relro,-z,now)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(--param=ggc-min-heapsize=1000000)  # a tenth of a compilation is cc1plus collecting its garbage
+endif()
 if(AVSEAL_FUZZ)
   # Without `function`: clang 14 cannot emit that check for coroutines.
   add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=function -fno-sanitize-recover=all

@@ -163,12 +163,10 @@ boost::asio::awaitable<void> Node::tell_late_uses() {
     ledger::Event event;
     event.type = "keys.late";
     const bool last = ending_;
-    auto opening =
-        last ? shared_.ledger->open_last_slot(std::move(event)) : shared_.ledger->open_slot(std::move(event));
+    auto opening = last ? shared_.ledger->open_last_slot(event) : shared_.ledger->open_slot(event);
     auto slot = co_await std::move(opening);
     if (!slot && (last || shared_.ledger->stopped())) {
-      spdlog::error("event=leaf-lost type=keys.late reason={} detail={}", slot.error().reason,
-                    log_value(slot.error().detail));
+      shared_.leaves->lost(event, slot.error());
       break;
     }
     if (!slot) {

@@ -20,15 +20,22 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr auto retry_interval = 250ms;
 constexpr std::size_t max_waiting = 16384;
 
-void tell_loss(const ledger::Event& event, const Error& why) {
-  spdlog::error("event=leaf-lost type={} details={} reason={} detail={}", event.type,
-                log_value(boost::json::serialize(event.details)), why.reason, log_value(why.detail));
-}
-
 }  // namespace
 
-OwnLeaves::OwnLeaves(ledger::Ledger& ledger, asio::any_io_executor executor)
-    : ledger_(ledger), executor_(std::move(executor)) {}
+OwnLeaves::OwnLeaves(ledger::Ledger& ledger, asio::any_io_executor executor, prometheus::Registry& metrics)
+    : ledger_(ledger),
+      executor_(std::move(executor)),
+      lost_(prometheus::BuildCounter()
+                .Name("avseal_ledger_leaves_lost_total")
+                .Help("Leaves of the node itself that could not be written at all; its log has them (event=leaf-lost)")
+                .Register(metrics)
+                .Add({})) {}
+
+void OwnLeaves::lost(const ledger::Event& event, const Error& why) {
+  spdlog::error("event=leaf-lost type={} details={} reason={} detail={}", event.type,
+                log_value(boost::json::serialize(event.details)), why.reason, log_value(why.detail));
+  lost_.Increment();
+}
 
 std::shared_future<void> OwnLeaves::tell(std::string type, boost::json::object details, ledger::Outcome outcome,
                                          std::string_view reason) {
@@ -58,8 +65,8 @@ void OwnLeaves::finish() {
 
 void OwnLeaves::take(Leaf leaf) {
   if (waiting_.size() >= max_waiting) {
-    tell_loss(leaf.event, errors::make(Category::unavailable, "ledger-busy",
-                                       std::to_string(max_waiting) + " leaves of the node wait for the log already"));
+    lost(leaf.event, errors::make(Category::unavailable, "ledger-busy",
+                                  std::to_string(max_waiting) + " leaves of the node wait for the log already"));
     return leaf.done.set_value();
   }
   waiting_.push_back(std::move(leaf));
@@ -69,7 +76,7 @@ void OwnLeaves::take(Leaf leaf) {
 asio::awaitable<void> OwnLeaves::write_all() {
   while (!waiting_.empty()) {
     auto written = co_await write(waiting_.front());
-    if (!written) tell_loss(waiting_.front().event, written.error());
+    if (!written) lost(waiting_.front().event, written.error());
     waiting_.front().done.set_value();
     waiting_.pop_front();
   }

@@ -6,6 +6,8 @@
 #include <mutex>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <prometheus/counter.h>
+#include <prometheus/registry.h>
 
 #include "ledger/ledger.hpp"
 
@@ -15,11 +17,11 @@ namespace avseal::service {
 // be refused. They are written one after the other in the order in which they are told; one that a full, busy or
 // stalled log does not take waits for it, with all that come after it, and says in details.waited_ms for how long.
 // After a stall a leaf may be there twice. One that is lost all the same, because the log has stopped for good, the
-// service ends or too many wait, is an error in the log of the service, in full.
+// service ends or too many wait, is an error in the log of the service, in full, and counted.
 class OwnLeaves {
  public:
   // The executor is of one thread, which runs for as long as this lives.
-  OwnLeaves(ledger::Ledger& ledger, boost::asio::any_io_executor executor);
+  OwnLeaves(ledger::Ledger& ledger, boost::asio::any_io_executor executor, prometheus::Registry& metrics);
   ~OwnLeaves() { finish(); }
   OwnLeaves(const OwnLeaves&) = delete;
   OwnLeaves& operator=(const OwnLeaves&) = delete;
@@ -29,6 +31,9 @@ class OwnLeaves {
                                 std::string_view reason = {});
   std::shared_future<void> tell(std::string type, boost::json::object details,
                                 ledger::Outcome outcome = ledger::Outcome::released, std::string_view reason = {});
+
+  // Says so of a leaf that could not be written at all: event=leaf-lost, avseal_ledger_leaves_lost_total.
+  void lost(const ledger::Event& event, const Error& why);
 
   // The service ends: from now on what is told goes into the log's reserve if need be, and waits no longer.
   void hurry() { hurried_ = true; }
@@ -50,6 +55,7 @@ class OwnLeaves {
 
   ledger::Ledger& ledger_;
   const boost::asio::any_io_executor executor_;
+  prometheus::Counter& lost_;
   std::atomic<bool> hurried_{false};
   std::deque<Leaf> waiting_;  // the executor's, as the next
   bool writing_ = false;

@@ -292,7 +292,7 @@ Result<void> run(Config config) {
   AVSEAL_CHECK(open_ledger(shared, std::move(keys)));
 
   Control control;
-  OwnLeaves leaves(*shared.ledger, control.context().get_executor());
+  OwnLeaves leaves(*shared.ledger, control.context().get_executor(), *shared.metrics);
   shared.leaves = &leaves;
   auto served = serve(shared, control);
   if (!served && !shared.ledger->stopped()) log_start_refused(shared, served.error());

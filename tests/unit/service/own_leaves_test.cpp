@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <prometheus/text_serializer.h>
 
 #include "support.hpp"
 
@@ -60,11 +61,13 @@ TEST_F(OwnLeavesTest, GoIntoTheReserveWhenTheServiceEnds) {
   EXPECT_THAT(leaves(), ElementsAre(HasSubstr("test.last"), HasSubstr("test.first"), HasSubstr("test.second")));
 }
 
-TEST_F(OwnLeavesTest, DoNotWaitForALogThatHasStopped) {
+TEST_F(OwnLeavesTest, DoNotWaitForALogThatHasStoppedAndAreCounted) {
   ledger->close();
   const auto stop = leaves();
   own_leaves->tell("test.lost", {}).wait();
   EXPECT_EQ(leaves(), stop);
+  EXPECT_THAT(prometheus::TextSerializer().Serialize(metrics.Collect()),
+              HasSubstr("\navseal_ledger_leaves_lost_total 1"));
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ class WithLedger : public ::testing::Test {
     auto opened = ledger::Ledger::open(config, system_clock_now, metrics);
     ASSERT_TRUE(opened) << opened.error().detail;
     ledger = std::move(*opened);
-    own_leaves.emplace(*ledger, background.get_executor());
+    own_leaves.emplace(*ledger, background.get_executor(), metrics);
   }
   void TearDown() override {
     own_leaves.reset();
