@@ -7,6 +7,7 @@
 
 #include "enrollment/attested_requests.hpp"
 #include "tokens/base64.hpp"
+#include "tokens/free_text.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::enrollment {
@@ -25,6 +26,16 @@ Result<std::string> read_text(tokens::ObjectReader& reader, std::string_view nam
     return invalid(reason, fmt::format("expected 1 to {} bytes", max_text), reader.pointer_to(name));
   }
   return std::string(text);
+}
+
+// It goes into the ledger.
+Result<std::string> read_reason(tokens::ObjectReader& reader, std::string_view reason) {
+  AVSEAL_TRY(auto text, read_text(reader, "reason", reason));
+  if (tokens::names_identity(text)) {
+    return invalid(reason, "expected a reason without an identity or telephone number: the log keeps it",
+                   reader.pointer_to("reason"));
+  }
+  return text;
 }
 
 Result<std::int64_t> parse_limit(std::string_view text) {
@@ -65,7 +76,7 @@ Result<std::string> parse_reason(std::string_view body, bool required) {
   AVSEAL_TRY(auto reader, tokens::ObjectReader::open(document));
   std::string reason;
   if (required || reader.has("reason")) {
-    AVSEAL_TRY(reason, read_text(reader, "reason", "reason-invalid"));
+    AVSEAL_TRY(reason, read_reason(reader, "reason-invalid"));
   }
   AVSEAL_CHECK(reader.finish());
   return reason;
@@ -88,7 +99,7 @@ Result<store::DeviceRevocation> parse_revocation(std::string_view body) {
   if (reader.has("scope")) {
     AVSEAL_TRY(out.scope, read_text(reader, "scope", "revocation-invalid"));
   }
-  AVSEAL_TRY(out.reason, read_text(reader, "reason", "revocation-invalid"));
+  AVSEAL_TRY(out.reason, read_reason(reader, "revocation-invalid"));
   AVSEAL_CHECK(reader.finish());
   return out;
 }

@@ -12,7 +12,8 @@ namespace avseal::enrollment {
 // state, batch, model, after, limit (1 to 500). Reason "query-invalid".
 Result<store::DeviceQuery> parse_device_query(const std::map<std::string, std::string>& query);
 
-// {"reason": ".."}, of 1 to 200 bytes; empty if it is left out and may be. Reason "reason-invalid".
+// {"reason": ".."}, of 1 to 200 bytes that name no identity; empty if it is left out and may be. Reason
+// "reason-invalid".
 Result<std::string> parse_reason(std::string_view body, bool required);
 
 // {"batch" | "model" | "firmware": "..", "scope": ".."?, "reason": ".."}. Reason "revocation-invalid".

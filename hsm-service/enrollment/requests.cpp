@@ -11,6 +11,7 @@
 
 #include "tokens/base64.hpp"
 #include "tokens/digest.hpp"
+#include "tokens/free_text.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::enrollment {
@@ -94,6 +95,10 @@ Result<CodeRequest> parse_code_request(std::string_view body, const Config& conf
                                     "certificate without proof of the TPM is an exception",
                                     max_reason),
                         "/reason");
+  }
+  if (tokens::names_identity(out.reason)) {
+    return errors::make(Category::invalid, "code-reason",
+                        "expected a reason without an identity or telephone number: the log keeps it", "/reason");
   }
   return out;
 }

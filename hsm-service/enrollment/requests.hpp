@@ -17,7 +17,7 @@ struct CodeRequest {
   std::string reason = {};    // why that is needed
 };
 // {"impu": "..", "lifetime": seconds?, "simple": bool?, "reason": ".."?}. Reasons "code-lifetime" beyond the configured
-// limit, "code-reason" for a simple one without a reason, or a reason without a simple one.
+// limit, "code-reason" for a simple one without a reason, a reason without a simple one, or one that names an identity.
 Result<CodeRequest> parse_code_request(std::string_view body, const Config& config);
 
 struct SimpleRequest {

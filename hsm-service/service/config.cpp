@@ -130,7 +130,7 @@ Result<void> read_ledger(TomlReader reader, Config& out) {
     return reader.error_at("origin", "expected <operator>/<node>, without spaces and '+'");
   }
   AVSEAL_TRY(out.ledger.checkpoint_interval,
-             duration(reader, "checkpoint_interval_ms", out.ledger.checkpoint_interval, milliseconds{60'000}));
+             duration(reader, "checkpoint_interval_ms", out.ledger.checkpoint_interval, milliseconds{1000}));
   AVSEAL_TRY(out.ledger_http.open, reader.boolean_or("public", out.ledger_http.open));
   out.ledger_http.directory = out.ledger.directory;
   out.ledger_http.origin = out.ledger.origin;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tokens/digest.hpp"
+#include "tokens/free_text.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::service {
@@ -68,9 +69,11 @@ Result<KeyChange> parse_key_change(std::string name, std::string_view text) {
   }
   change.to = *to;
   AVSEAL_TRY(const auto force, body.optional_string("force"));
-  const bool forceable = !force || (change.to == KeyState::retired && !force->empty() && is_line(*force));
+  const bool forceable = !force || (change.to == KeyState::retired && !force->empty() && is_line(*force) &&
+                                    !tokens::names_identity(*force));
   if (!forceable) {
-    return invalid("force-invalid", "expected a reason of 1 to 256 printable ASCII characters, with retired only",
+    return invalid("force-invalid",
+                   "expected a reason of 1 to 256 printable ASCII characters that name no identity, with retired only",
                    body.pointer_to("force"));
   }
   if (force) change.reason = *force;

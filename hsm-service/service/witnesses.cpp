@@ -75,7 +75,12 @@ class Witnesses::Feeder {
                          .Name("avseal_ledger_unwitnessed_seconds")
                          .Help("Since when the log has grown without any witness having seen it; 0: one has.")
                          .Register(metrics)
-                         .Add({})) {
+                         .Add({})),
+        alarm_(prometheus::BuildGauge()
+                   .Name("avseal_ledger_unwitnessed_alarm")
+                   .Help("1: no witness has seen the log grow for witness_alarm_seconds.")
+                   .Register(metrics)
+                   .Add({})) {
     auto& sizes = prometheus::BuildGauge()
                       .Name("avseal_ledger_witness_size")
                       .Help("Size of the newest checkpoint that each witness cosigned.")
@@ -241,6 +246,7 @@ class Witnesses::Feeder {
     if (std::any_of(peers_.begin(), peers_.end(), saw_it)) seen_ = now;
     unwitnessed_.Set(std::chrono::duration<double>(now - seen_).count());
     const bool alarm = now - seen_ >= alarm_after_;
+    alarm_.Set(alarm ? 1 : 0);
     if (alarm != std::exchange(alarmed_, alarm)) tell(alarm ? "ledger.unwitnessed" : "ledger.witnessed", head);
   }
 
@@ -257,6 +263,7 @@ class Witnesses::Feeder {
   OwnLeaves& leaves_;
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Gauge& unwitnessed_;
+  prometheus::Gauge& alarm_;
   std::vector<Peer> peers_;
   SteadyClock::time_point seen_ = SteadyClock::now();  // the newest checkpoint by a witness
   bool alarmed_ = false;

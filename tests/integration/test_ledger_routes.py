@@ -311,13 +311,15 @@ def test_searches_are_strict_and_for_auditors(site, auditor):
 
 # --- persons ---
 
-def test_no_identity_is_in_any_file_of_the_log(site, alice, auditor):
-    """Whatever form a number or name comes in, and wherever: subscriptions, calls, refusals, searches, codes."""
+def test_no_identity_is_in_any_file_of_the_log(site, alice, auditor, operator):
+    """Whatever form a number or name comes in, and wherever: subscriptions, calls, refusals, searches, codes, reasons."""
     assert call.subscribe(site, CAROL).status == 201
     for form in CAROL_FORMS:
         sign(site, alice, origin=form, destination="sip:dave%2Bx@b.example")
         call.verify(site, call.verification_request("a.b.c;info=<https://x>", alice.fingerprint(), origin=form))
         events(auditor, subject=form, limit=1000)
+        code = {"impu": CAROL, "simple": True, "reason": f"phone of {form}"}
+        refused(operator.post("/enrollment/v1/codes", json_body=code), 400, "code-reason")
     call.sign(site, call.signing_request(alice.fingerprint(), origin="sip:eve@elsewhere.example"))
     call.invite(site, "sip:frank@a.example")
     covered(site, auditor, index_of(sign(site, alice)))

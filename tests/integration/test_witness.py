@@ -167,6 +167,7 @@ def test_a_witness_that_was_killed_goes_on_and_its_absence_is_an_alarm(site, wit
     assert notes.Note(proof(site, index).partition("\n\n")[2]).signed_by(log_key(site)), "nobody waits for a witness that is away"
     assert "0 of 1 witnesses cosigned" in check_receipt(site, index, policy).stderr
     assert metric(site, "avseal_ledger_unwitnessed_seconds")["avseal_ledger_unwitnessed_seconds"] >= 1
+    assert metric(site, "avseal_ledger_unwitnessed_alarm")["avseal_ledger_unwitnessed_alarm"] == 1
     assert metric(site, "avseal_ledger_witness_failures_total")
     witness.start(log_key(site).vkey())
     wait_until(lambda: cosigned(site, witness, seen + 1))

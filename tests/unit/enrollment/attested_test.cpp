@@ -218,6 +218,7 @@ TEST_F(AttestedEnrolment, ARevokedDeviceGetsNothingMore) {
   EXPECT_EQ(reason_of(renew(device)), "device-revoked");
   EXPECT_EQ(reason_of(enrol(device, fresh_code())), "device-revoked");
   EXPECT_EQ(reason_of(act("devices/" + std::string(64, '0') + "/revoke", {{"reason", "x"}})), "device-unknown");
+  EXPECT_EQ(reason_of(act("devices/" + device.id() + "/revoke", {{"reason", "of +49 89"}})), "reason-invalid");
 }
 
 TEST_F(AttestedEnrolment, ARevokedBatchIsRefusedAlsoBetweenTheLegs) {

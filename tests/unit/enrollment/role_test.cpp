@@ -81,6 +81,9 @@ TEST_F(EnrollmentRole, OnlyOperatorsInvite) {
   EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"code", "mine"}}, &operator_)), "member-unknown");
   EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"simple", true}}, &operator_)), "code-reason");
   EXPECT_EQ(reason_of(post_code({{"impu", "sip:a@a.example"}, {"reason", "why"}}, &operator_)), "code-reason");
+  EXPECT_EQ(
+      reason_of(post_code({{"impu", "sip:a@a.example"}, {"simple", true}, {"reason", "for b@a.example"}}, &operator_)),
+      "code-reason");
   EXPECT_EQ(reason_of(post_code(boost::json::object{}, &operator_)), "member-missing");
 }
 

@@ -29,6 +29,7 @@ TEST(KeyRequests, AChangeIsStrict) {
   EXPECT_EQ(reason(parse_key_change("k", R"({"state":"active","force":"x"})")), "force-invalid");
   EXPECT_EQ(reason(parse_key_change("k", R"({"state":"retired","force":""})")), "force-invalid");
   EXPECT_EQ(reason(parse_key_change("k", R"({"state":"retired","force":"a\nb"})")), "force-invalid");
+  EXPECT_EQ(reason(parse_key_change("k", R"({"state":"retired","force":"sip:b"})")), "force-invalid");
   EXPECT_EQ(reason(parse_key_change("k", R"({"state":"active","now":1})")), "member-unknown");
   EXPECT_EQ(reason(parse_key_change("k", "{}")), "member-missing");
   EXPECT_EQ(reason(parse_key_change("k", "")), "json-malformed");
