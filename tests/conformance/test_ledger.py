@@ -93,8 +93,7 @@ def test_the_auditor_s_walk_of_the_guide(played, directory):
     lines = guide.split("## Verifying the log")[1].split("```")[1].strip().splitlines()
     assert len(lines) == 4 and "--since seen --save-checkpoint seen" in lines[-1]
     (directory / "run").symlink_to(played.directory)
-    environment = {**os.environ, **played.environment, "PATH": f"{played.bin}:{os.environ['PATH']}"}
-    run = lambda commands: subprocess.run(["sh", "-e"], input="\n".join(commands), cwd=directory, env=environment, capture_output=True, text=True)
+    run = lambda commands: subprocess.run(["sh", "-e"], input="\n".join(commands), cwd=directory, capture_output=True, text=True)
     done = run(lines)
     assert done.returncode == 0 and done.stdout.count("verdict   good") == 2, done.stdout + done.stderr
     seen = (directory / "seen").read_text()

@@ -26,7 +26,7 @@ XR_AS_2_ID = "xr-as-2.a.example"
 AEF_ID = "aef-dac-1"
 ORIGIN = "a.example/demo"
 SERIAL = "SN-0001"  # of the UE
-FORM = "3\n"  # of a site's directory; one of another form is made anew
+FORM = "4\n"  # of a site's directory; one of another form is made anew
 
 
 def token_uri(label):
@@ -214,7 +214,7 @@ class Site:
     def variables(self):
         """What site.env holds."""
         values = {"AVSEAL_URL": self.url, "AVSEAL_CACERT": self.pki.pem("tls-ca")}
-        for name in ("ims-as", "xr-as", "feeder", "operator"):
+        for name in ("ims-as", "xr-as", "feeder", "operator", "auditor"):
             variable = "AVSEAL_" + name.upper().replace("-", "_")
             values[f"{variable}_CERT"] = self.pki.pem(name)
             values[f"{variable}_KEY"] = self.pki.key(name)
@@ -224,6 +224,7 @@ class Site:
 
     def write_environment(self):
         lines = [f"export {name}={shlex.quote(str(value))}" for name, value in self.variables().items()]
+        lines.append(f'export PATH={shlex.quote(str(self.bin))}:"$PATH"')
         (self.directory / "site.env").write_text("\n".join(lines) + "\n")
 
     # --- its processes ---
