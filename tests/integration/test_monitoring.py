@@ -63,7 +63,7 @@ def site(stopped_site):
 @pytest.fixture(scope="module")
 def metrics(site):
     """Names of metrics, and their labels, after a refusal, HSM errors, a dead worker, one that ended for good, an HSM that does not
-    answer, a forged row, altered content, a refused reload and a witness that does not answer."""
+    answer (not for checkpoints either), a forged row, altered content, a refused reload and a witness that does not answer."""
     alice = SoftwareUe(site)
     assert call.subscribe(site).status == 201
     call.publish(site, call.sample_avatar(100_000))
@@ -87,6 +87,7 @@ def metrics(site):
     for pid in asleep:
         os.kill(pid, signal.SIGSTOP)
     assert sign(site, alice).status == 503
+    wait_until(lambda: "avseal_ledger_checkpoint_failures_total{" in curl.client_of(site, "auditor").get("/metrics").text)
     for pid in asleep:
         os.kill(pid, signal.SIGCONT)
 

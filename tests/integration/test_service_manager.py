@@ -201,7 +201,7 @@ def test_units_are_valid(stopped_site, directory):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("unit", ["avseald.service", "avseal-tokend@.service", "avseal-ue-renew.service"])
+@pytest.mark.parametrize("unit", ["avseald.service", "avseal-tokend@.service", "avseal-ue-renew.service", "avseal-ledger-verify@.service", "avseal-witness.service"])
 def test_units_are_hardened(stopped_site, directory, unit):
     units(stopped_site, directory)
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", directory / unit], capture_output=True, text=True)
@@ -216,3 +216,13 @@ def test_users_and_directories(directory):
     subprocess.run(["systemd-tmpfiles", "--create", f"--root={directory}", SYSTEMD / "tmpfiles.d" / "avseal.conf"], check=True, capture_output=True)
     assert (directory / "etc" / "avseal" / "credentials").stat().st_mode & 0o777 == 0o700
     assert (directory / "var" / "lib" / "avseal" / "ledger").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["avseal-auditor", "avseal-witness"])
+def test_users_of_other_machines(directory, name):
+    (directory / "etc").mkdir()
+    subprocess.run(["systemd-sysusers", f"--root={directory}", SYSTEMD / "sysusers.d" / f"{name}.conf"], check=True, capture_output=True)
+    assert any(line.startswith(f"{name}:") for line in (directory / "etc" / "passwd").read_text().splitlines())
+    subprocess.run(["systemd-tmpfiles", "--create", f"--root={directory}", SYSTEMD / "tmpfiles.d" / f"{name}.conf"], check=True, capture_output=True)
+    assert (directory / "etc" / name).stat().st_mode & 0o777 == 0o750
+    assert (directory / "var" / "lib" / name).stat().st_mode & 0o777 == 0o700
