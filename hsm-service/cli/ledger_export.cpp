@@ -38,6 +38,14 @@ Result<void> write_manifest(const std::filesystem::path& file, const std::string
   return errors::make(Category::unavailable, "file-unwritable", fmt::format("cannot write {}", file.string()));
 }
 
+// The bar is gone before anything else is printed.
+Result<std::string> export_with_bar(const tlog::Source& source, const tlog::Policy& policy,
+                                    const audit::ExportOptions& how) {
+  ProgressBar bar("exporting", "bundles");
+  const auto show = [&bar](std::uint64_t bundles, std::uint64_t all) { bar.show(bundles, all); };
+  return audit::export_range(source, policy, how, show);
+}
+
 Result<void> export_log(const Options& options) {
   AVSEAL_TRY(const auto node, options.input.source());
   AVSEAL_TRY(const auto policy, options.input.trust.read());
@@ -53,9 +61,7 @@ Result<void> export_log(const Options& options) {
     AVSEAL_TRY(auto note, read_file(file));
     how.earlier.push_back(std::move(note));
   }
-  ProgressBar bar("exporting", "bundles");
-  const auto show = [&bar](std::uint64_t bundles, std::uint64_t all) { bar.show(bundles, all); };
-  AVSEAL_TRY(auto manifest, audit::export_range(source, policy, how, show));
+  AVSEAL_TRY(auto manifest, export_with_bar(source, policy, how));
   const auto digest = tokens::sha256(as_bytes(manifest));
   if (how.is_signed) {
     AVSEAL_TRY(manifest, sign_manifest(options.input.service, manifest));

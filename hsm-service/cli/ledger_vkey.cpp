@@ -31,6 +31,9 @@ void add_ledger_vkey(CLI::App& ledger, int& exit_code) {
       ->required()
       ->check(CLI::ExistingFile);
   command->add_option("--origin", options->origin, "of the log, with the year: <operator>/<node>/2026")->required();
+  command->footer(
+      "The key of one year stands for all.\n\n"
+      "  avseal ledger vkey --cert ledger.pem --origin operator.example/node-1/2026 > ledger.vkey");
   command->callback([options, &exit_code] {
     const auto done = print_vkey(*options);
     exit_code = done ? 0 : report(done.error());

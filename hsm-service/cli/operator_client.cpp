@@ -44,7 +44,7 @@ CLI::Option* OperatorClient::add_to(CLI::App& command, Need need) {
     return command.add_option(name, file, description)->check(CLI::ExistingFile);
   };
   auto* anchors = add_file("--cacert", cacert, "PEM certificates that avseald's TLS certificate chains to");
-  auto* certificate = add_file("--cert", cert, "operator's client certificate (PEM)");
+  auto* certificate = add_file("--cert", cert, "your client certificate (PEM)");
   auto* private_key = add_file("--key", key, "its private key (PEM)");
   if (need != Need::anonymous) {
     for (auto* file : {anchors, certificate, private_key}) {

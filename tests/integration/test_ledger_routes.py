@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import pathlib
+import re
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ import urllib.parse
 import pytest
 
 from demo import call, curl, site as demo_site
-from support import jose, ledger, tlog
+from support import jose, ledger, terminal, tlog
 
 PREFIX = "/ledger/v1"
 CAROL = "tel:+17035550123"
@@ -432,3 +433,18 @@ def test_only_true_exports_are_signed(site, auditor, log):
     refused(auditor.post(f"{PREFIX}/manifests", json_body={"text": "x"}), 400, "member-missing")
     for client in ("ims-as", "feeder"):
         refused(curl.client_of(site, client).post(f"{PREFIX}/manifests", json_body={"manifest": manifest(log)}), 403, "client-role")
+
+
+@pytest.mark.parametrize("command, bar, result", [
+    ("verify", r"verifying \[#* *\] +\d+ %  \d+ of \d+ leaves, \d+ k/s", "\nverdict   good\r\n"),
+    ("export", r"exporting \[#* *\] +\d+ %  \d+ of \d+ bundles, \d+ k/s", "manifest signed by the node"),
+])
+def test_bar_on_a_terminal_alone(site, directory, command, bar, result):
+    def arguments(out):
+        return ("ledger", command, *site.operator_options(), "--vkey", ledger.vkey(site), *(("--from", 0, "--to", 1, "--out", out) if command == "export" else ()))
+
+    code, shown = terminal.run([site.bin / "avseal", *arguments(directory / "shown")], [])
+    bars, _, rest = shown.rpartition("\r\x1b[K")
+    assert code == 0 and result in rest, shown
+    assert re.fullmatch(rf"(\r{bar}\x1b\[K)+", bars), "the bar is gone before the result is there"
+    assert site.avseal(*arguments(directory / "quiet")).stderr == ""
