@@ -6,6 +6,7 @@
 
 #include "audit/in_order.hpp"
 #include "audit/rules.hpp"
+#include "audit/tile_proofs.hpp"
 
 namespace avseal::audit {
 
@@ -17,7 +18,35 @@ std::string place_of(const Held& held) {
   return fmt::format("checkpoint {}", held.name);
 }
 
+bool report_shrunk(const Held& held, const tlog::Checkpoint& log, Verdict& verdict) {
+  if (held.checkpoint.size <= log.size) return false;
+  verdict.broken(rules::log_shrunk, place_of(held),
+                 fmt::format("it signs {} leaves, and the log has {}", held.checkpoint.size, log.size));
+  return true;
+}
+
+void report_continued(const Held& held, Verdict& verdict) {
+  verdict.ok("checkpoint-continued", place_of(held),
+             fmt::format("the log continues its {} leaves", held.checkpoint.size));
+}
+
 }  // namespace
+
+Result<void> compare_by_proofs(const tlog::Source& source, const tlog::Checkpoint& checkpoint,
+                               std::span<const Held> held, Verdict& verdict) {
+  TileProofs proofs(source, checkpoint);
+  for (const auto& one : held) {
+    if (report_shrunk(one, checkpoint, verdict)) continue;
+    AVSEAL_TRY(auto wrong, proofs.continues(one.checkpoint));
+    if (wrong.empty()) {
+      report_continued(one, verdict);
+    } else {
+      const bool same_size = one.checkpoint.size == checkpoint.size;
+      verdict.broken(same_size ? rules::log_forked : rules::log_rewritten, place_of(one), std::move(wrong));
+    }
+  }
+  return {};
+}
 
 LogCheck::LogCheck(const tlog::Source& source, tlog::Checkpoint checkpoint, Verdict& verdict, History& history)
     : source_(source), checkpoint_(std::move(checkpoint)), verdict_(verdict), history_(history) {}
@@ -26,16 +55,11 @@ Result<void> LogCheck::run(std::uint64_t from, std::vector<Held> held, unsigned 
   held_ = std::move(held);
   std::sort(held_.begin(), held_.end(),
             [](const auto& a, const auto& b) { return a.checkpoint.size < b.checkpoint.size; });
-  for (const auto& one : held_) {
-    if (one.checkpoint.size <= checkpoint_.size) continue;
-    verdict_.broken(rules::log_shrunk, place_of(one),
-                    fmt::format("it signs {} leaves, and the log has {}", one.checkpoint.size, checkpoint_.size));
-  }
-  std::erase_if(held_, [&](const auto& one) { return one.checkpoint.size > checkpoint_.size; });
+  std::erase_if(held_, [&](const auto& one) { return report_shrunk(one, checkpoint_, verdict_); });
 
   const auto first = from / tile_width;
   const auto end = (checkpoint_.size + tile_width - 1) / tile_width;
-  compare_left(from);
+  AVSEAL_CHECK(compare_left(from));
   AVSEAL_TRY(auto tree, Tree::begin(source_, checkpoint_, first, verdict_));
   compare_held(tree, first * tile_width);
   const auto produce = [&](std::uint64_t index) { return failed_ ? Read{} : read(index, from); };
@@ -139,32 +163,19 @@ void LogCheck::compare_held(const Tree& tree, std::uint64_t end) {
       verdict_.broken(rules::log_rewritten, place_of(held),
                       fmt::format("the first {} leaves lead to another root than it signs", checkpoint.size));
     } else {
-      verdict_.ok("checkpoint-continued", place_of(held),
-                  fmt::format("the log continues its {} leaves", checkpoint.size));
+      report_continued(held, verdict_);
     }
   }
 }
 
-// With the checkpoints of the part that is not read, by proofs out of the tiles.
-void LogCheck::compare_left(std::uint64_t from) {
-  const auto read = [this](const tlog::TileName& name) { return source_.tile(name); };
-  tlog::TileNodes nodes(checkpoint_.size, read);
-  const auto node = [&](unsigned level, std::uint64_t index) { return nodes(level, index); };
+// With the checkpoints of the part that is not read.
+Result<void> LogCheck::compare_left(std::uint64_t from) {
   const auto start = from / tile_width * tile_width;
-  while (!held_.empty() && held_.front().checkpoint.size < start) {
-    const auto held = std::move(held_.front());
-    held_.erase(held_.begin());
-    const auto& old = held.checkpoint;
-    const auto proof = old.size == 0 ? Result<std::vector<tlog::Hash>>(std::vector<tlog::Hash>())
-                                     : tlog::consistency_proof(old.size, checkpoint_.size, node);
-    const auto holds = proof ? tlog::verify_consistency(old.size, old.root, checkpoint_.size, checkpoint_.root, *proof)
-                             : Result<void>(proof.error());
-    if (holds) {
-      verdict_.ok("checkpoint-continued", place_of(held), fmt::format("the log continues its {} leaves", old.size));
-    } else {
-      verdict_.broken(rules::log_rewritten, place_of(held), holds.error().detail);
-    }
-  }
+  const auto end =
+      std::find_if(held_.begin(), held_.end(), [&](const auto& one) { return one.checkpoint.size >= start; });
+  const std::vector<Held> left(held_.begin(), end);
+  held_.erase(held_.begin(), end);
+  return compare_by_proofs(source_, checkpoint_, left, verdict_);
 }
 
 void LogCheck::compare_root(const Tree& tree) {

@@ -16,6 +16,10 @@ struct Held {
   tlog::Checkpoint checkpoint;
 };
 
+// Holds a log that is not read to checkpoints of it, by proofs. Errors: those of the source.
+Result<void> compare_by_proofs(const tlog::Source& source, const tlog::Checkpoint& checkpoint,
+                               std::span<const Held> held, Verdict& verdict);
+
 using Progress = std::function<void(std::uint64_t leaves, std::uint64_t all)>;
 
 class LogCheck {
@@ -40,7 +44,7 @@ class LogCheck {
   void fail(const Error& error);
   void take(Tree& tree, Read read);
   void compare_held(const Tree& tree, std::uint64_t end);
-  void compare_left(std::uint64_t from);
+  Result<void> compare_left(std::uint64_t from);
   void compare_root(const Tree& tree);
 
   const tlog::Source& source_;

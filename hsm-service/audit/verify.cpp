@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "audit/rules.hpp"
+#include "audit/tile_proofs.hpp"
 
 namespace avseal::audit {
 
@@ -32,15 +33,23 @@ struct Period {
   tlog::Checkpoint checkpoint;
 };
 
-std::optional<Previous> previous_of(const Period& period) {
-  if (period.checkpoint.size == 0) return std::nullopt;
+// What leaf 0 says, which stands in the log only if it has this hash there.
+struct Beginning {
+  tlog::Hash hash{};
+  std::optional<Previous> previous;
+};
+
+// Empty where there is none to read. Errors: those of the source.
+Result<Beginning> beginning_of(const Period& period) {
+  if (period.checkpoint.size == 0) return Beginning{};
   const auto name = tlog::tile_at(std::nullopt, 0, period.checkpoint.size);
   const auto bytes = period.source->tile(name);
-  if (!bytes) return std::nullopt;
+  if (!bytes && bytes.error().category == Category::not_found) return Beginning{};
+  if (!bytes) return bytes.error();
   const auto entries = tlog::read_bundle(*bytes, name.width);
   Leaf leaf;
-  if (!entries || !read_leaf(entries->front(), leaf)) return std::nullopt;
-  return previous_in(leaf.parsed_details());
+  if (!entries || !read_leaf(entries->front(), leaf)) return Beginning{};
+  return Beginning{tlog::leaf_hash(entries->front()), previous_in(leaf.parsed_details())};
 }
 
 std::string year_of(std::string_view origin) {
@@ -58,13 +67,18 @@ class Verification {
 
  private:
   bool open(Period& period, Result<tlog::Checkpoint> checkpoint);
-  void find_periods();
+  Result<void> find_periods();
+  Result<bool> find_earlier(bool read);
+  [[nodiscard]] bool is_known(const std::string& origin) const;
   void read_held();
   void hold(const HeldNote& note, bool since);
+  [[nodiscard]] std::vector<Held> held_of(const Period& period) const;
   void refuse_strangers();
   Result<void> check(const Period& period, bool first);
-  void compare_previous(const Period& before);
-  void check_segments(const Period& current);
+  Result<void> compare_unread(const Period& before, const Period& after);
+  void compare_previous(const Period& before, const std::optional<Previous>& named);
+  Result<void> check_segments(const Period& current);
+  [[nodiscard]] std::uint64_t size_now(const Period& current) const;
 
   const tlog::Source& source_;
   const Trust& trust_;
@@ -72,6 +86,8 @@ class Verification {
   Verdict& verdict_;
   History history_;
   std::vector<Period> periods_;  // from the current one back
+  std::size_t read_ = 1;         // of them; of those behind only the checkpoints are compared
+  std::string not_at_hand_;      // the origin of the log before them, if it was looked for in vain
   std::vector<Held> held_;
   std::optional<Held> since_;
   Verified out_;
@@ -98,15 +114,16 @@ Result<Verified> Verification::run() {
   out_.note = current.note;
   periods_.push_back(std::move(current));
   read_held();
-  find_periods();
+  AVSEAL_CHECK(find_periods());
   refuse_strangers();
-  for (auto period = periods_.rbegin(); period != periods_.rend(); ++period) {
-    const bool first = period == periods_.rbegin();
-    AVSEAL_CHECK(check(*period, first));
-    if (!first) compare_previous(*std::prev(period));
+  for (auto i = periods_.size() - 1; i >= read_; --i) AVSEAL_CHECK(compare_unread(periods_[i], periods_[i - 1]));
+  for (auto i = read_; i-- != 0;) {
+    const bool first = i + 1 == read_;
+    AVSEAL_CHECK(check(periods_[i], first));
+    if (!first) compare_previous(periods_[i + 1], history_.previous());
     ++out_.periods;
   }
-  if (options_.segments) check_segments(periods_.front());
+  if (options_.segments) AVSEAL_CHECK(check_segments(periods_.front()));
   history_.finish();
   out_.uses = history_.uses();
   out_.first_time = history_.first_time();
@@ -130,64 +147,106 @@ void Verification::hold(const HeldNote& note, bool since) {
   if (since) since_ = held_.back();
 }
 
-// Back to the log of `since`, or as far as they are at hand.
-void Verification::find_periods() {
+bool Verification::is_known(const std::string& origin) const {
+  return std::any_of(periods_.begin(), periods_.end(),
+                     [&](const auto& period) { return period.checkpoint.origin == origin; });
+}
+
+// Back to the log of `since`, and from there to those of older checkpoints that are held; or as far as they are at
+// hand.
+Result<void> Verification::find_periods() {
   for (;;) {
-    const auto& last = periods_.back();
-    if (since_ && since_->checkpoint.origin == last.checkpoint.origin) return;
-    const auto previous = previous_of(last);
-    const auto year = previous ? year_of(previous->origin) : std::string();
-    if (year.empty()) return;
-    Period period;
-    period.owned = closed_log(source_, year);
-    period.source = period.owned.get();
-    const auto note = period.source->read("checkpoint");
-    if (!note) {
-      return verdict_.note("period-not-at-hand", previous->origin,
-                           "counters and keys that began in it are judged from their first appearance on",
-                           "get its files to judge them from the beginning");
-    }
-    period.note = as_text(*note);
-    if (!open(period, trust_.check_closed(period.note))) return;
-    const bool known = std::any_of(periods_.begin(), periods_.end(), [&](const auto& other) {
-      return other.checkpoint.origin == period.checkpoint.origin;
-    });
-    if (known || period.checkpoint.origin != previous->origin) {
-      return verdict_.broken(rules::previous_differs, period.source->describe("checkpoint"),
-                             fmt::format("it is of {}, expected {}", period.checkpoint.origin, previous->origin));
-    }
-    periods_.push_back(std::move(period));
+    const bool read = !since_ || !is_known(since_->checkpoint.origin);
+    const bool all_found =
+        std::all_of(held_.begin(), held_.end(), [&](const auto& held) { return is_known(held.checkpoint.origin); });
+    if (!read && all_found) return {};
+    AVSEAL_TRY(const bool found, find_earlier(read));
+    if (!found) return {};
   }
 }
 
-void Verification::refuse_strangers() {
-  for (const auto& held : held_) {
-    const bool known = std::any_of(periods_.begin(), periods_.end(), [&](const auto& period) {
-      return period.checkpoint.origin == held.checkpoint.origin;
-    });
-    if (known) continue;
-    verdict_.broken(rules::checkpoint_of_other_log, fmt::format("checkpoint {}", held.name),
-                    fmt::format("it is of {}, and this log is {}", held.checkpoint.origin, out_.origin));
+// False: there is none, or it is not to be believed.
+Result<bool> Verification::find_earlier(bool read) {
+  AVSEAL_TRY(const auto beginning, beginning_of(periods_.back()));
+  const auto& previous = beginning.previous;
+  const auto year = previous ? year_of(previous->origin) : std::string();
+  if (year.empty()) return false;
+  Period period;
+  period.owned = closed_log(source_, year);
+  period.source = period.owned.get();
+  const auto note = period.source->read("checkpoint");
+  if (!note && note.error().category != Category::not_found) return note.error();
+  if (!note) {
+    not_at_hand_ = previous->origin;
+    if (read) {
+      verdict_.note("period-not-at-hand", previous->origin,
+                    "counters and keys that began in it are judged from their first appearance on",
+                    "get its files to judge them from the beginning");
+    }
+    return false;
   }
+  period.note = as_text(*note);
+  if (!open(period, trust_.check_closed(period.note))) return false;
+  const auto& origin = period.checkpoint.origin;
+  if (is_known(origin) || origin != previous->origin) {
+    verdict_.broken(rules::previous_differs, period.source->describe("checkpoint"),
+                    fmt::format("it is of {}, expected {}", origin, previous->origin));
+    return false;
+  }
+  periods_.push_back(std::move(period));
+  if (read) ++read_;
+  return true;
+}
+
+void Verification::refuse_strangers() {
+  const auto why = not_at_hand_.empty()
+                       ? std::string()
+                       : fmt::format(", of which {} and what is before it are not at hand", not_at_hand_);
+  for (const auto& held : held_) {
+    if (is_known(held.checkpoint.origin)) continue;
+    verdict_.broken(rules::checkpoint_of_other_log, fmt::format("checkpoint {}", held.name),
+                    fmt::format("it is of {}, and this log is {}{}", held.checkpoint.origin, out_.origin, why));
+  }
+}
+
+std::vector<Held> Verification::held_of(const Period& period) const {
+  std::vector<Held> held;
+  std::copy_if(held_.begin(), held_.end(), std::back_inserter(held),
+               [&](const auto& one) { return one.checkpoint.origin == period.checkpoint.origin; });
+  return held;
 }
 
 Result<void> Verification::check(const Period& period, bool first) {
   const auto& checkpoint = period.checkpoint;
-  std::vector<Held> held;
-  std::copy_if(held_.begin(), held_.end(), std::back_inserter(held),
-               [&](const auto& one) { return one.checkpoint.origin == checkpoint.origin; });
   const bool since_here = since_ && since_->checkpoint.origin == checkpoint.origin;
   const auto from = since_here && since_->checkpoint.size <= checkpoint.size ? since_->checkpoint.size : 0;
-  const bool midway = from != 0 || (first && previous_of(period).has_value());
+  bool midway = from != 0;
+  if (first && !midway) {
+    AVSEAL_TRY(const auto beginning, beginning_of(period));
+    midway = beginning.previous.has_value();
+  }
   history_.begin(checkpoint.origin, midway);
   LogCheck log(*period.source, checkpoint, verdict_, history_);
-  auto checked = log.run(from, std::move(held), options_.threads, options_.progress);
+  auto checked = log.run(from, held_of(period), options_.threads, options_.progress);
   out_.read += checkpoint.size - from;
   return checked;
 }
 
-void Verification::compare_previous(const Period& before) {
-  const auto& named = history_.previous();
+// Of the log before those that are read: its successor's first leaf names its last checkpoint, which continues those
+// that are held.
+Result<void> Verification::compare_unread(const Period& before, const Period& after) {
+  AVSEAL_TRY(const auto beginning, beginning_of(after));
+  AVSEAL_TRY(const auto wrong, TileProofs(*after.source, after.checkpoint).has(0, beginning.hash));
+  if (wrong.empty()) {
+    compare_previous(before, beginning.previous);
+  } else {
+    verdict_.broken(rules::previous_differs, before.source->describe("checkpoint"),
+                    fmt::format("leaf 0 of {}, which names it, is not proved: {}", after.checkpoint.origin, wrong));
+  }
+  return compare_by_proofs(*before.source, before.checkpoint, held_of(before), verdict_);
+}
+
+void Verification::compare_previous(const Period& before, const std::optional<Previous>& named) {
   const auto& found = before.checkpoint;
   if (named && named->size == found.size && named->root == tlog::hash_text(found.root)) return;
   verdict_.broken(
@@ -196,14 +255,19 @@ void Verification::compare_previous(const Period& before) {
                   tlog::hash_text(found.root), named ? named->size : 0, named ? named->root : std::string("none")));
 }
 
-// Leaves below the checkpoint must be those of the tree; those above are judged without one.
-void Verification::check_segments(const Period& current) {
+// Leaves below the checkpoint must be those of the tree; those above are judged without one. A node removes segments
+// when it has published their leaves: they are read again from there, and what is missing between is left to the next
+// verification.
+Result<void> Verification::check_segments(const Period& current) {
   const auto size = current.checkpoint.size;
   const auto read = [&](const tlog::TileName& name) { return current.source->tile(name); };
   tlog::TileNodes nodes(size, read);
+  std::uint64_t next = 0;
   std::uint64_t expected = size;
   Leaf memory;
   const auto take = [&](std::uint64_t index, ByteView leaf) {
+    if (index < next) return;
+    next = index + 1;
     if (index < size) {
       const auto hash = nodes(0, index);
       if (!hash || *hash == tlog::leaf_hash(leaf)) return;
@@ -214,11 +278,28 @@ void Verification::check_segments(const Period& current) {
     ++expected;
     history_.take(facts_of(std::span(&leaf, 1), index, memory));
   };
-  if (const auto done = options_.segments(size, take); !done) {
-    verdict_.broken(rules::segment_broken, "segments", done.error().detail);
+  for (auto published = size;;) {
+    const auto done = options_.segments(published, take);
+    if (done) break;
+    const auto now = size_now(current);
+    if (now <= published) {
+      if (done.error().category == Category::unavailable) return done.error();
+      verdict_.broken(rules::segment_broken, "segments", done.error().detail);
+      break;
+    }
+    published = now;
   }
   out_.awaiting = expected - size;
   out_.read += out_.awaiting;
+  return {};
+}
+
+// Of the log, while it grows; 0: another one stands there, or one that is not to be believed.
+std::uint64_t Verification::size_now(const Period& current) const {
+  const auto bytes = current.source->read("checkpoint");
+  if (!bytes) return 0;
+  const auto now = trust_.check_closed(as_text(*bytes));  // its witnesses may not have signed yet
+  return now && now->origin == current.checkpoint.origin ? now->size : 0;
 }
 
 }  // namespace

@@ -13,8 +13,8 @@ struct HeldNote {
   std::string note;
 };
 
-// Hands on the leaves of the log's segments in order: those behind the `published` ones, and some before them. Error:
-// the segments are damaged; its detail says which and where.
+// Hands on the leaves of the log's segments in order: those behind the `published` ones, and some before them. Errors:
+// the segments are damaged, its detail says which and where; of the category `unavailable`: they cannot be read.
 using SegmentSink = std::function<void(std::uint64_t index, ByteView leaf)>;
 using SegmentReader = std::function<Result<void>(std::uint64_t published, const SegmentSink& sink)>;
 

@@ -376,11 +376,115 @@ TEST_F(SegmentsTest, TellTheirDamage) {
   EXPECT_THAT(text_of(verify()), HasSubstr("segment-broken | segments | 00.leaves at offset 7: damaged"));
 }
 
-TEST_F(SegmentsTest, AreLeftAloneWhenTheLogGrewMeanwhile) {
+TEST_F(SegmentsTest, AreLeftAloneWhereTheyDoNotFollow) {
   segment_from(302);
   const auto verdict = verify();
   EXPECT_TRUE(verdict.good()) << text_of(verdict);
   EXPECT_EQ(verified.awaiting, 0U);
+}
+
+// The node publishes while its segments are read, and removes those whose leaves are in tiles.
+class GrowingLogTest : public ::testing::Test, protected Site {
+ protected:
+  void SetUp() override {
+    leaves_ = leaves_of(300);
+    write(leaves_);
+    for (std::uint64_t number = 299; number <= 310; ++number) leaves_.sign(number);
+    options.segments = [this](std::uint64_t published, const SegmentSink& sink) { return read(published, sink); };
+  }
+  Result<void> read(std::uint64_t published, const SegmentSink& sink) {
+    asked_.push_back(published);
+    const auto views = leaves_.views();
+    if (asked_.size() == 1) {
+      for (std::uint64_t i = 280; i < first_end_; ++i) sink(i, views[i]);
+      meanwhile_();
+      return gone_;
+    }
+    for (auto i = again_from_; i < views.size(); ++i) sink(i, views[i]);
+    return again_;
+  }
+  void publish(std::size_t size) {
+    LogFiles files(log, std::string(log_origin), key);
+    for (const auto leaf : leaves_.views()) {
+      if (files.size() < size) files.add(leaf);
+    }
+    files.publish();
+  }
+
+  Log leaves_;
+  std::vector<std::uint64_t> asked_;
+  std::uint64_t first_end_ = 302;   // of the leaves that are read before the node publishes
+  std::uint64_t again_from_ = 290;  // the first leaf when they are read again
+  std::function<void()> meanwhile_ = [this] { publish(305); };
+  Error gone_ = errors::make(Category::internal, "ledger-corrupt", "log: expected a segment with leaf 299");
+  Result<void> again_;
+};
+
+TEST_F(GrowingLogTest, IsReadOnFromItsNewCheckpoint) {
+  const auto verdict = verify();
+  EXPECT_TRUE(verdict.good()) << text_of(verdict);
+  EXPECT_THAT(asked_, ElementsAre(300, 305));
+  EXPECT_EQ(verified.size, 300U) << "what was verified";
+  EXPECT_EQ(verified.awaiting, 12U);
+  EXPECT_EQ(verified.read, 312U);
+}
+
+TEST_F(GrowingLogTest, MayLoseASegmentThatIsAboutToBeOpened) {
+  gone_ = errors::make(Category::unavailable, "ledger-unavailable", "cannot open");
+  const auto verdict = verify();
+  EXPECT_TRUE(verdict.good()) << text_of(verdict);
+  EXPECT_EQ(verified.awaiting, 12U);
+}
+
+TEST_F(GrowingLogTest, LeavesWhatIsMissingBetweenToTheNextVerification) {
+  again_from_ = 304;
+  const auto verdict = verify();
+  EXPECT_TRUE(verdict.good()) << text_of(verdict);
+  EXPECT_EQ(verified.awaiting, 2U);
+}
+
+TEST_F(GrowingLogTest, IsComparedWithItsTreeOnce) {
+  leaves_.leaves()[295][30] = 'x';
+  meanwhile_ = [this] { write_file(log / "checkpoint", key.sign({std::string(log_origin), 305, {}})); };
+  const auto verdict = verify();
+  EXPECT_THAT(ids(verdict), ElementsAre("segment-differs")) << text_of(verdict);
+}
+
+TEST_F(GrowingLogTest, TellsDamageThatGrowthDoesNotExplain) {
+  again_ = errors::make(Category::internal, "ledger-corrupt", "damaged");
+  EXPECT_THAT(text_of(verify()), HasSubstr("segment-broken | segments | damaged"));
+  EXPECT_THAT(asked_, ElementsAre(300, 305));
+}
+
+TEST_F(GrowingLogTest, MustSignThatItGrew) {
+  const std::string origin(log_origin);
+  const std::function<void()> untrue[] = {
+      [] {},
+      [&] {
+        write_file(log / "checkpoint", SoftwareKey().sign({origin, 305, {}}));
+      },
+      [&] {
+        write_file(log / "checkpoint", key.sign({"demo.example/node-1/2027", 305, {}}));
+      },
+      [&] { fs::remove(log / "checkpoint"); },
+  };
+  for (const auto& one : untrue) {
+    publish(300);
+    asked_.clear();
+    meanwhile_ = one;
+    EXPECT_THAT(text_of(verify()), HasSubstr("segment-broken | segments | log: expected a segment with leaf 299"));
+    EXPECT_THAT(asked_, ElementsAre(300));
+  }
+}
+
+TEST_F(GrowingLogTest, IsNotJudgedWhereItsSegmentsCannotBeRead) {
+  meanwhile_ = [] {};
+  gone_ = errors::make(Category::unavailable, "ledger-unavailable", "cannot open: Permission denied");
+  Verdict verdict;
+  const auto result = audit::verify(*tlog::open_directory(log), Trust::of_keys(trusted), options, verdict);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().reason, "ledger-unavailable");
+  EXPECT_TRUE(verdict.good()) << text_of(verdict);
 }
 
 }  // namespace
