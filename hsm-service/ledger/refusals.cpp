@@ -13,10 +13,23 @@ std::int64_t minute_of(std::chrono::system_clock::time_point t) {
 }  // namespace
 
 void RefusalCounts::add(std::string_view client, std::string_view reason, std::chrono::system_clock::time_point now) {
-  auto& counts = minutes_[minute_of(now)];
-  Key key(client, reason);
+  const auto minute = minute_of(now);
+  auto& counts = minutes_.try_emplace(minute, Minutes{minute, {}}).first->second.counts;
+  count(counts, Key(client, reason), 1);
+  if (minutes_.size() > max_minutes) merge_oldest();
+}
+
+void RefusalCounts::count(Counts& counts, Key key, std::int64_t more) {
   if (counts.size() >= max_counts && !counts.contains(key)) key = Key("", "other");
-  ++counts[key];
+  counts[std::move(key)] += more;
+}
+
+void RefusalCounts::merge_oldest() {
+  auto& oldest = minutes_.begin()->second;
+  const auto next = std::next(minutes_.begin());
+  for (const auto& [key, number] : next->second.counts) count(oldest.counts, key, number);
+  oldest.last = std::max(oldest.last, next->second.last);
+  minutes_.erase(next);
 }
 
 std::vector<RefusalCounts::Summary> RefusalCounts::take(std::chrono::system_clock::time_point now, bool all) {
@@ -27,12 +40,13 @@ std::vector<RefusalCounts::Summary> RefusalCounts::take(std::chrono::system_cloc
       ++minute;
       continue;
     }
-    for (const auto& [key, count] : minute->second) {
+    for (const auto& [key, number] : minute->second.counts) {
       Summary summary;
       summary.event.type = "refusal";
       summary.event.client = key.first;
-      summary.event.details["count"] = count;
+      summary.event.details["count"] = number;
       summary.event.details["from"] = minute->first * 60;
+      if (minute->second.last != minute->first) summary.event.details["to"] = minute->second.last * 60;
       summary.reason = key.second;
       taken.push_back(std::move(summary));
     }

@@ -8,17 +8,18 @@
 
 namespace avseal::ledger {
 
-// Refusals that get no leaf of their own, counted per minute (UTC), client and reason. Bounded: beyond max_counts, they
-// are counted as "other". Not thread-safe.
+// Refusals that get no leaf of their own, counted per minute (UTC), client and reason. Bounded: beyond max_counts of a
+// minute, they are counted as "other"; beyond max_minutes, the oldest ones become one. Not thread-safe.
 class RefusalCounts {
  public:
   static constexpr std::size_t max_counts = 1024;
+  static constexpr std::size_t max_minutes = 16;
 
   void add(std::string_view client, std::string_view reason, std::chrono::system_clock::time_point now);
   [[nodiscard]] bool empty() const { return minutes_.empty(); }
 
   struct Summary {
-    Event event;  // details: count, from (Unix seconds, start of the minute)
+    Event event;  // details: count, from (Unix seconds, start of the minute), to (of the last one, if it is another)
     std::string reason;
   };
   // Takes the minutes that are over, or all.
@@ -26,7 +27,15 @@ class RefusalCounts {
 
  private:
   using Key = std::pair<std::string, std::string>;  // client, reason
-  std::map<std::int64_t, std::map<Key, std::int64_t>> minutes_;
+  using Counts = std::map<Key, std::int64_t>;
+  struct Minutes {
+    std::int64_t last;
+    Counts counts;
+  };
+  static void count(Counts& counts, Key key, std::int64_t more);
+  void merge_oldest();
+
+  std::map<std::int64_t, Minutes> minutes_;  // by the first
 };
 
 // Token bucket per client. Not thread-safe.

@@ -122,6 +122,30 @@ TEST(RefusalCountsTest, AreBounded) {
   EXPECT_EQ(sum, static_cast<std::int64_t>(RefusalCounts::max_counts + 50));
 }
 
+TEST(RefusalCountsTest, OfManyMinutesAreBoundedAndNoneIsLost) {
+  constexpr int minutes = 3 * RefusalCounts::max_minutes;
+  constexpr int reasons = 400;
+  RefusalCounts counts;
+  for (int minute = 0; minute < minutes; ++minute) {
+    for (int i = 0; i < reasons; ++i) counts.add("", fmt::format("reason-{}-{}", minute % 4, i), at(60 * minute));
+  }
+  const auto taken = counts.take(at(60 * minutes), false);
+  EXPECT_LE(taken.size(), RefusalCounts::max_minutes * (RefusalCounts::max_counts + 1));
+  std::int64_t sum = 0;
+  for (const auto& summary : taken) sum += summary.event.details.at("count").as_int64();
+  EXPECT_EQ(sum, minutes * reasons);
+}
+
+TEST(RefusalCountsTest, OldestMinutesBecomeOne) {
+  RefusalCounts counts;
+  const auto last = static_cast<std::int64_t>(RefusalCounts::max_minutes) + 1;
+  for (std::int64_t minute = 0; minute <= last; ++minute) counts.add("a", "x", at(60 * minute));
+  const auto taken = counts.take(at(0), true);
+  ASSERT_EQ(taken.size(), RefusalCounts::max_minutes);
+  EXPECT_EQ(taken[0].event.details, (boost::json::object{{"count", 3}, {"from", 0}, {"to", 120}}));
+  EXPECT_EQ(taken[1].event.details, (boost::json::object{{"count", 1}, {"from", 180}}));
+}
+
 TEST(RefusalCountsTest, MinuteOfTheFutureIsOverAfterAStepBack) {
   RefusalCounts counts;
   counts.add("", "x", at(600));
