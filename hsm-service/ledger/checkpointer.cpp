@@ -81,6 +81,7 @@ Result<void> Checkpointer::verify(const std::optional<Published>& found, std::ui
   }
   if (found) AVSEAL_CHECK(read_edge(*found));
   published_ = found;
+  if (found) notes_ = {found->note};
   AVSEAL_TRY(cursor_, SegmentCursor::open(options_.directory, size()));
   if (!is_written()) AVSEAL_CHECK(finish_publication());
   return {};
@@ -239,7 +240,10 @@ Result<void> Checkpointer::write_files() {
 Result<void> Checkpointer::write_checkpoint(std::string_view note) {
   const auto bytes = as_bytes(note);
   const LogFile checkpoint{std::string(checkpoint_name), {bytes.begin(), bytes.end()}};
-  return files_.write({&checkpoint, 1});
+  notes_.emplace_back(note);
+  AVSEAL_CHECK(files_.write({&checkpoint, 1}));
+  notes_ = {std::string(note)};
+  return {};
 }
 
 Result<void> Checkpointer::add(std::span<const tlog::NoteSignature> cosignatures) {
@@ -251,11 +255,15 @@ Result<void> Checkpointer::add(std::span<const tlog::NoteSignature> cosignatures
 }
 
 // Somebody who puts another copy in the directory's place must not go unnoticed.
-Result<void> Checkpointer::check_directory() const {
+Result<void> Checkpointer::check_directory() {
   const auto bytes = tlog::open_directory(options_.directory)->read(std::string(checkpoint_name));
-  const bool same = published_ ? bytes && as_text(*bytes) == published_->note
-                               : !bytes && bytes.error().category == Category::not_found;
-  if (same) return {};
+  if (!bytes && bytes.error().category != Category::not_found) return bytes.error();  // which says nothing of it
+  const auto found = bytes ? std::find(notes_.begin(), notes_.end(), as_text(*bytes)) : notes_.end();
+  if (found != notes_.end()) {
+    notes_ = {*found};
+    return {};
+  }
+  if (!bytes && !published_) return {};
   return errors::head(
       fmt::format("{} is not what this process published: somebody else changed the directory; keep it "
                   "for the auditors",

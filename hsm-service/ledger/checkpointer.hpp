@@ -59,7 +59,7 @@ class Checkpointer {
   Result<void> read_leaves(std::uint64_t end, std::size_t most_bytes);
   Result<void> write_files();
   Result<void> write_checkpoint(std::string_view note);
-  Result<void> check_directory() const;
+  Result<void> check_directory();
   void clean(std::uint64_t before);
   [[nodiscard]] bool is_written() const { return !head_ || head_->size == size(); }
 
@@ -71,6 +71,7 @@ class Checkpointer {
   std::optional<Head> attempt_;     // of which it is not known whether the store has it
   std::vector<LogFile> unwritten_;  // of head_
   std::optional<Published> published_;
+  std::vector<std::string> notes_;  // of which one is in the file `checkpoint`: several after a write that failed
   CheckpointUses uses_;
   std::uint64_t oldest_segment_ = 0;
 };

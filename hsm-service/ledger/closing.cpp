@@ -18,32 +18,24 @@ constexpr auto writing = fs::perms::owner_write | fs::perms::group_write | fs::p
 
 Result<void> sync(const fs::path& directory, FileOps& files) {
   if (files.sync_directory(directory) == 0) return {};
-  return errors::unavailable("cannot sync", directory, errno);
-}
-
-Error failed(std::string_view what, const fs::path& path) {
-  const int error = errno;
-  if (error == ENOSPC || error == EDQUOT) {
-    return errors::full(path.parent_path(), fmt::format("{} {}", what, path.string()));
-  }
-  return errors::unavailable(what, path, error);
+  return errors::not_synced(directory, errno);
 }
 
 Result<void> make_directory(const fs::path& path, FileOps& files) {
-  if (files.mkdir(path, 0755) != 0 && errno != EEXIST) return failed("cannot create", path);
+  if (files.mkdir(path, 0755) != 0 && errno != EEXIST) return errors::not_done("cannot create", path, errno);
   return sync(path.parent_path(), files);
 }
 
 Result<void> move(const fs::path& from, const fs::path& to, FileOps& files) {
   std::error_code ignored;
   if (!fs::exists(from, ignored)) return {};
-  if (files.rename(from, to) != 0) return failed("cannot move", from);
+  if (files.rename(from, to) != 0) return errors::not_done("cannot move", from, errno);
   AVSEAL_CHECK(sync(to.parent_path(), files));
   return sync(from.parent_path(), files);
 }
 
 Result<void> remove(const fs::path& file, FileOps& files) {
-  if (files.unlink(file) != 0) return failed("cannot remove", file);
+  if (files.unlink(file) != 0) return errors::not_done("cannot remove", file, errno);
   return {};
 }
 

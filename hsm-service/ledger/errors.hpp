@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 
@@ -24,12 +25,38 @@ inline Error stalled(std::chrono::milliseconds limit) {
   return stopped(fmt::format("a write to the log takes longer than {} ms; check the disk", limit.count()));
 }
 
-inline Error full(const std::filesystem::path& path, std::string_view found) {
-  Error error = avseal::errors::make(
-      Category::unavailable, "ledger-full",
-      fmt::format("no room for the log in {}: {}; free space or enlarge the filesystem", path.string(), found));
+// For now: tried again, it may be done.
+inline Error full(std::string detail) {
+  Error error = avseal::errors::make(Category::unavailable, "ledger-full", std::move(detail));
   error.retry_after = std::chrono::seconds(10);
   return error;
+}
+
+inline Error full(const std::filesystem::path& path, std::string_view found) {
+  return full(fmt::format("no room for the log in {}: {}; free space or enlarge the filesystem", path.string(), found));
+}
+
+// A system call on the log failed and left nothing behind. "ledger-full" if its cause may pass.
+inline Error not_done(std::string_view what, const std::filesystem::path& path, int errno_value) {
+  const auto found = fmt::format("{} {}: {}", what, path.string(), std::strerror(errno_value));
+  switch (errno_value) {
+    case ENOSPC:
+    case EDQUOT:
+      return full(path.parent_path(), found);
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return full(found + "; find what takes them all, or raise the limit (LimitNOFILE, MemoryMax)");
+    default:
+      return unavailable(what, path, errno_value);
+  }
+}
+
+// A directory was not synced: its files' names may not be on disk. They may be synced later only if the call did not
+// come so far, but found no descriptor.
+inline Error not_synced(const std::filesystem::path& directory, int errno_value) {
+  if (errno_value == EMFILE || errno_value == ENFILE) return not_done("cannot open", directory, errno_value);
+  return unavailable("cannot sync", directory, errno_value);
 }
 
 inline Error busy(std::size_t limit) {

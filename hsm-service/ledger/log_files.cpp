@@ -15,10 +15,6 @@ std::string unfinished_name(std::size_t number) {
   return fmt::format("new-{}", number);
 }
 
-bool no_room(int error) {
-  return error == ENOSPC || error == EDQUOT;
-}
-
 }  // namespace
 
 Result<void> LogFiles::write(std::span<const LogFile> files) {
@@ -31,9 +27,7 @@ Result<void> LogFiles::write(std::span<const LogFile> files) {
     files = files.subspan(group.size());
   }
   for (const auto& directory : dirty_) {
-    if (ops_->sync_directory(directory_ / directory) != 0) {
-      return errors::unavailable("cannot sync", directory_ / directory, errno);
-    }
+    if (ops_->sync_directory(directory_ / directory) != 0) return errors::not_synced(directory_ / directory, errno);
   }
   dirty_.clear();
   return {};
@@ -44,14 +38,14 @@ Result<void> LogFiles::write_group(std::span<const LogFile> files) {
   for (const auto& file : files) {
     const auto unfinished = directory_ / unfinished_name(open.size());
     open.emplace_back(ops_->create(unfinished, 0644));
-    if (!open.back()) return failed("cannot create", unfinished);
+    if (!open.back()) return errors::not_done("cannot create", unfinished, errno);
     std::size_t done = 0;
     while (done < file.bytes.size()) {
       const auto n =
           ops_->pwrite(open.back().get(), file.bytes.data() + done, file.bytes.size() - done, static_cast<off_t>(done));
       if (n < 0 && errno == EINTR) continue;
       if (n == 0) errno = EIO;
-      if (n <= 0) return failed("cannot write", directory_ / file.path);
+      if (n <= 0) return errors::not_done("cannot write", directory_ / file.path, errno);
       done += static_cast<std::size_t>(n);
     }
   }
@@ -62,7 +56,7 @@ Result<void> LogFiles::write_group(std::span<const LogFile> files) {
     }
     AVSEAL_CHECK(make_directories(path.parent_path()));
     if (ops_->rename(directory_ / unfinished_name(i), directory_ / path) != 0) {
-      return failed("cannot name", directory_ / path);
+      return errors::not_done("cannot name", directory_ / path, errno);
     }
     dirty_.insert(path.parent_path());
   }
@@ -73,7 +67,7 @@ Result<void> LogFiles::make_directories(const std::filesystem::path& relative) {
   if (relative.empty() || known_.contains(relative)) return {};
   AVSEAL_CHECK(make_directories(relative.parent_path()));
   if (ops_->mkdir(directory_ / relative, 0755) != 0 && errno != EEXIST) {
-    return failed("cannot create", directory_ / relative);
+    return errors::not_done("cannot create", directory_ / relative, errno);
   }
   dirty_.insert(relative.parent_path());  // also of one that was there: a crash may have left its name in memory alone
   known_.insert(relative);
@@ -92,12 +86,6 @@ void LogFiles::remove_partials(const std::string& path) {
 
 void LogFiles::remove(const std::filesystem::path& name) {
   ops_->unlink(directory_ / name);
-}
-
-Error LogFiles::failed(std::string_view what, const std::filesystem::path& path) const {
-  const int error = errno;
-  if (no_room(error)) return errors::full(directory_, fmt::format("{} {}", what, path.string()));
-  return errors::unavailable(what, path, error);
 }
 
 }  // namespace avseal::ledger

@@ -36,7 +36,6 @@ class LogFiles {
  private:
   Result<void> write_group(std::span<const LogFile> files);
   Result<void> make_directories(const std::filesystem::path& relative);
-  Error failed(std::string_view what, const std::filesystem::path& path) const;
 
   std::filesystem::path directory_;
   std::shared_ptr<FileOps> ops_;

@@ -48,7 +48,7 @@ Result<void> SegmentCursor::open_segment(std::uint64_t first_index) {
   segment_ = first_index;
   offset_ = segment_header_size;
   fd_ = FileDescriptor(::open(file().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd_) return errors::unavailable("cannot open", file(), errno);
+  if (!fd_) return errors::not_done("cannot open", file(), errno);
   return {};
 }
 

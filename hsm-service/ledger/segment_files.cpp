@@ -21,13 +21,13 @@ class MappedFile {
  public:
   static Result<MappedFile> open(const std::filesystem::path& file) {
     const FileDescriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd) return errors::unavailable("cannot open", file, errno);
+    if (!fd) return errors::not_done("cannot open", file, errno);
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0) return errors::unavailable("cannot stat", file, errno);
     const auto size = static_cast<std::size_t>(info.st_size);
     if (size == 0) return MappedFile(nullptr, 0);
     void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-    if (data == MAP_FAILED) return errors::unavailable("cannot map", file, errno);
+    if (data == MAP_FAILED) return errors::not_done("cannot map", file, errno);
     ::madvise(data, size, MADV_SEQUENTIAL);
     return MappedFile(data, size);
   }
@@ -80,7 +80,7 @@ Result<std::vector<std::uint64_t>> segment_starts(const std::filesystem::path& d
   for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) {
     if (const auto start = start_of(entries->path().filename().native())) starts.push_back(*start);
   }
-  if (failed) return errors::unavailable("cannot list", directory, failed.value());
+  if (failed) return errors::not_done("cannot list", directory, failed.value());
   std::sort(starts.begin(), starts.end());
   return starts;
 }

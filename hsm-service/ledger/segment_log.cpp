@@ -18,7 +18,6 @@ constexpr std::string_view unfinished_name = "new-segment";
 
 Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Options options) {
   std::unique_ptr<SegmentLog> log(new SegmentLog(std::move(options)));
-  AVSEAL_CHECK(log->check_space());
   AVSEAL_CHECK(log->recover());
   if (!log->segment_) AVSEAL_CHECK(log->start_segment());
   return log;
@@ -36,7 +35,7 @@ Result<void> SegmentLog::use_last(const std::string& name, const SegmentEnd& end
   next_index_ = end.next_index;
   offset_ = size_ = preallocated_ = end.offset;
   segment_ = FileDescriptor(options_.files->open(file()));
-  if (!segment_) return errors::unavailable("cannot open", file(), errno);
+  if (!segment_) return errors::not_done("cannot open", file(), errno);
   const std::uint64_t seal_size = end.sealed ? batch_header_size : 0;
   if (end.rest > seal_size) {
     tail_.torn_bytes = end.rest - seal_size;
@@ -56,20 +55,12 @@ Result<void> SegmentLog::start_segment() {
   const auto name = segment_name(next_index_);
   const auto path = options_.directory / name;
   FileDescriptor fd(files.create(unfinished, 0640));
-  if (!fd) {
-    if (errno == ENOSPC) return errors::full(options_.directory, "no file can be made");
-    return errors::unavailable("cannot create", path, errno);
-  }
+  if (!fd) return errors::not_done("cannot create", path, errno);
   const auto header = encode(SegmentHeader{next_index_, tokens::sha256(as_bytes(options_.origin))});
   AVSEAL_CHECK(write_all(fd.get(), header, 0));
   if (files.fdatasync(fd.get()) != 0) return errors::unavailable("cannot sync", path, errno);
-  if (files.rename(unfinished, path) != 0) {
-    if (errno == ENOSPC || errno == EDQUOT) return errors::full(options_.directory, "no file can be named");
-    return errors::unavailable("cannot name", path, errno);
-  }
-  if (files.sync_directory(options_.directory) != 0) {
-    return errors::unavailable("cannot sync", options_.directory, errno);
-  }
+  if (files.rename(unfinished, path) != 0) return errors::not_done("cannot name", path, errno);
+  if (files.sync_directory(options_.directory) != 0) return errors::not_synced(options_.directory, errno);
   segment_ = std::move(fd);
   name_ = name;
   offset_ = size_ = preallocated_ = header.size();
@@ -139,10 +130,13 @@ Result<void> SegmentLog::check_file() const {
 
 Result<void> SegmentLog::preallocate(std::uint64_t size) {
   if (offset_ + size <= preallocated_) return {};
-  const auto step = std::max(size, std::min(preallocation_step, options_.segment_bytes));
-  if (options_.files->preallocate(segment_.get(), static_cast<off_t>(offset_), static_cast<off_t>(step)) != 0) {
-    if (errno == ENOSPC || errno == EDQUOT) return errors::full(options_.directory, "no room for the next batch");
-    if (errno != EOPNOTSUPP && errno != ENOSYS) return errors::unavailable("cannot preallocate", file(), errno);
+  const auto take = [this](std::uint64_t bytes) {
+    return options_.files->preallocate(segment_.get(), static_cast<off_t>(offset_), static_cast<off_t>(bytes)) == 0;
+  };
+  auto step = std::max(size, std::min(preallocation_step, options_.segment_bytes));
+  // Less than a step may be left: that is for leaves, too.
+  if (!take(step) && !take(step = size) && errno != EOPNOTSUPP && errno != ENOSYS) {
+    return errors::not_done("cannot preallocate", file(), errno);
   }
   preallocated_ = offset_ + step;
   return {};
@@ -152,8 +146,7 @@ Result<void> SegmentLog::write_all(int fd, ByteView bytes, std::uint64_t offset)
   while (!bytes.empty()) {
     const auto n = options_.files->pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) return errors::full(options_.directory, "a write found no room");
-    if (n <= 0) return errors::unavailable("cannot write", file(), n < 0 ? errno : EIO);
+    if (n <= 0) return errors::not_done("cannot write", file(), n < 0 ? errno : EIO);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
   }

@@ -28,8 +28,8 @@ class SegmentLog {
     std::shared_ptr<FileOps> files;
   };
 
-  // Checks all segments and cuts a torn tail. Errors "ledger-corrupt", "ledger-origin", "ledger-full",
-  // "ledger-unavailable".
+  // Checks all segments and cuts a torn tail, however little room there is: see check_space(). Errors "ledger-corrupt",
+  // "ledger-origin", "ledger-full", "ledger-unavailable".
   static Result<std::unique_ptr<SegmentLog>> open(Options options);
 
   [[nodiscard]] std::uint64_t next_index() const { return next_index_; }

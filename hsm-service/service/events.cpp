@@ -6,11 +6,11 @@
 
 namespace avseal::service {
 
-boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::Event event, ledger::Outcome outcome,
-                                               std::string_view reason) {
-  auto slot = co_await ledger.open_slot(std::move(event));
+boost::asio::awaitable<Result<void>> log_event(ledger::Ledger& ledger, ledger::Event event, Room room) {
+  auto opening = room == Room::reserve ? ledger.open_last_slot(std::move(event)) : ledger.open_slot(std::move(event));
+  auto slot = co_await std::move(opening);
   if (!slot) co_return slot.error();
-  auto index = co_await slot->commit(outcome, reason);
+  auto index = co_await slot->commit(ledger::Outcome::released);
   if (!index) co_return index.error();
   co_return Result<void>{};
 }

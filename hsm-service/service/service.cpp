@@ -74,7 +74,9 @@ Result<void> take_key_states(Shared& shared, Control& control, store::KeyStates&
   if (!table) return table.error();
   AVSEAL_TRY(keys, with_states(std::move(keys), table->rows));
   AVSEAL_TRY(shared.keys, keyring::Keys::load(keys, to_unix(shared.clock())));
-  auto logged = log_event(*shared.ledger, keys_loaded(shared.config, table->rows, *shared.keys));
+  // Nothing may be signed by a key that no leaf names, and a full log is read while it takes nothing else.
+  auto loaded = keys_loaded(shared.config, table->rows, *shared.keys);
+  auto logged = log_event(*shared.ledger, std::move(loaded), Room::reserve);
   return boost::asio::co_spawn(control.context(), std::move(logged), boost::asio::use_future).get();
 }
 

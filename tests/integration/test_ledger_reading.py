@@ -167,6 +167,19 @@ def test_full_log_refuses_signatures_and_is_read(running, alice, keys, disk, aud
     wait_until(lambda: refusal(running, alice) is None)
 
 
+def test_node_starts_with_a_full_log_and_is_read(running, alice, keys, disk, auditor):
+    """As it does after a crash, over and over if it would not."""
+    index = index_of(sign(running, alice))
+    covered(running, auditor, index)
+    with disk.full():
+        assert running.stop() == 0
+        running.start()
+        assert refusal(running, alice) == "ledger-full"
+        reads_go_on(running, keys, index)
+    wait_until(lambda: refusal(running, alice) is None)
+    assert [leaf["event"] for leaf in ledger.leaves(running.ledger)[index + 1:]].count("keys.loaded") == 1
+
+
 def test_death_of_a_worker_is_told_when_the_log_has_room_again(running, alice, disk):
     """Whose requests were in flight when it died."""
     before = len(ledger.leaves(running.ledger))

@@ -107,8 +107,46 @@ TEST_F(LedgerDurabilityTest, FilesystemWithoutPreallocationIsAccepted) {
   EXPECT_TRUE(append(*open(), event()));
 }
 
-TEST_F(LedgerDurabilityTest, DoesNotStartOnAFullDisk) {
+TEST_F(LedgerDurabilityTest, NoRoomForAnotherSegmentIsFull) {
+  for (const int no_room : {ENOSPC, EDQUOT}) {
+    auto with = config();
+    with.directory = directory.path() / fmt::format("log-{}", no_room);
+    with.segment_bytes = 1000;
+    auto ledger = open(with);
+    files->segment_errno = no_room;
+    auto last = append(*ledger, event());
+    while (last) last = append(*ledger, event());
+    EXPECT_EQ(last.error().reason, "ledger-full");
+    files->segment_errno = 0;
+    ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
+    EXPECT_TRUE(append(*ledger, event()));
+  }
+}
+
+TEST_F(LedgerDurabilityTest, StartsOnAFullDiskAndTakesNothingUntilThereIsRoom) {
   files->free = 1000;
+  for (int round = 1; round <= 2; ++round) {
+    auto ledger = open();
+    EXPECT_EQ(ledger->healthy().error().reason, "ledger-full") << "from the first moment";
+    EXPECT_EQ(append(*ledger, event()).error().reason, "ledger-full");
+    EXPECT_EQ(ledger->size(), static_cast<std::uint64_t>(2 * round - 1)) << "its own leaves are in the reserve";
+    ledger->close();
+  }
+  auto ledger = open();
+  files->free = 1ULL << 40;
+  ASSERT_TRUE(eventually([&] { return ledger->healthy().has_value(); }));
+  EXPECT_EQ(append(*ledger, event()).value(), 5U);
+}
+
+TEST_F(LedgerDurabilityTest, WhatIsLeftIsForLeaves) {
+  files->room_to_preallocate = 2000;
+  auto ledger = open();
+  EXPECT_TRUE(append(*ledger, event()));
+}
+
+TEST_F(LedgerDurabilityTest, DoesNotStartWithoutRoomForItsFirstLeaf) {
+  open()->close();
+  files->write_errno = ENOSPC;
   EXPECT_EQ(try_open(config()).error().reason, "ledger-full");
 }
 

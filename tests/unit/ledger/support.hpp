@@ -59,6 +59,7 @@ class FailingFiles final : public FileOps {
   std::atomic<int> write_errno{0};
   std::atomic<int> sync_errno{0};
   std::atomic<int> preallocate_errno{0};
+  std::atomic<off_t> room_to_preallocate{1LL << 40};
   std::atomic<int> segment_errno{0};  // of a segment that begins
   std::atomic<int> chmod_errno{0};
   std::atomic<bool> write_half{false};  // of the next write; the one after fails with write_errno
@@ -87,6 +88,7 @@ class FailingFiles final : public FileOps {
   }
   int preallocate(int fd, off_t offset, off_t size) override {
     if (const int failed = preallocate_errno.load(); failed != 0) return fail(failed);
+    if (size > room_to_preallocate) return fail(ENOSPC);
     return FileOps::preallocate(fd, offset, size);
   }
   std::optional<std::uint64_t> free_bytes(const std::filesystem::path&) override { return free.load(); }
