@@ -30,8 +30,8 @@ class Place {
 
 using Appended = Result<Position>;  // of the leaf
 
-// The one thread that writes the log: group commit in the order of append(). A second thread fails those who wait
-// longer than append_limit, since the writer may hang in the kernel.
+// The one thread that writes the log: group commit in the order of append(). A second thread fails those who hold a
+// place when a call on the disk takes longer than append_limit, since the writer may hang in the kernel.
 class Writer : public std::enable_shared_from_this<Writer> {
  public:
   struct Options {
@@ -46,7 +46,8 @@ class Writer : public std::enable_shared_from_this<Writer> {
   [[nodiscard]] Result<Place> reserve();  // "ledger-full", "ledger-busy", "ledger-clock", "ledger-unavailable"
   [[nodiscard]] Place reserve_last();     // without limit
   void append(Place place, LeafDraft draft, Completion<Appended> done);  // done may be empty
-  Result<void> append_own(LeafDraft draft);  // a leaf of the ledger itself, which needs no place; waits
+  // A leaf of the ledger itself, which needs no place; waits until it is known whether it is on disk.
+  Result<void> append_own(LeafDraft draft);
   void count_refusal(std::string_view client, std::string_view reason);
   [[nodiscard]] Result<void> healthy() const;
   [[nodiscard]] bool stopped() const;  // for good, or closed
@@ -67,6 +68,10 @@ class Writer : public std::enable_shared_from_this<Writer> {
     LeafDraft draft;
     Completion<Appended> done;
   };
+  struct Waiter {
+    Completion<Appended> done;
+    bool has_place;
+  };
   enum class State { open, full, stalled, failed, closed };
 
   Writer(std::unique_ptr<SegmentLog> log, Options options, Clock clock, std::shared_ptr<Metrics> metrics);
@@ -76,9 +81,10 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void gather(std::unique_lock<std::mutex>& lock);
   bool add_summaries(bool all);                       // whether there were any
   std::size_t write_batch(std::span<Entry> entries);  // how many of them it took
-  void begin(std::span<Entry> batch);
+  void begin();
   Result<void> commit(std::int64_t now);
   void settle(std::span<Entry> batch, const Result<void>& committed, const Result<void>& space);
+  void rest();
   void watch();
   void fail_waiters();
   [[nodiscard]] Error why_not() const;
@@ -104,8 +110,8 @@ class Writer : public std::enable_shared_from_this<Writer> {
   std::condition_variable watch_wake_;
   std::condition_variable idle_;  // the writer waits
   std::vector<Entry> queue_;
-  std::vector<Completion<Appended>> in_flight_;  // of the batch that is being written, in its order
-  std::optional<std::chrono::steady_clock::time_point> busy_since_;
+  std::vector<Waiter> in_flight_;  // of the entries that the writer took and has not settled, in their order
+  std::optional<std::chrono::steady_clock::time_point> busy_since_;  // with the disk
   RefusalCounts refusals_;
   std::optional<Error> why_;  // of full and failed
   std::optional<LeafDraft> last_leaf_;

@@ -53,6 +53,7 @@ bool Writer::next_entries(std::vector<Entry>& entries) {
   const bool summaries = add_summaries(stopping_);
   const bool over = stopping_ && entries.empty() && !summaries && !last_leaf_;
   if (stopping_ && last_leaf_) entries.push_back(Entry{std::nullopt, *std::exchange(last_leaf_, std::nullopt), {}});
+  for (auto& entry : entries) in_flight_.push_back({std::move(entry.done), entry.place.has_value()});
   return !over;
 }
 
@@ -83,26 +84,25 @@ std::size_t Writer::write_batch(std::span<Entry> entries) {
   while (all_told && count < entries.size() && builder_.has_room(max_leaf_size)) {
     builder_.add(entries[count++].draft, now);
   }
-  begin(entries.first(count));
+  begin();
   const auto committed = commit(now);
   if (committed) {
     first_leaf_.reset();
     untold_.told();
   } else {
-    begin(entries.subspan(count));
     count = entries.size();
     for (auto& entry : entries) untold_.add(std::move(entry.draft.uses));
   }
   settle(entries.first(count), committed, log_->check_space());
   if (committed) log_->seal();
+  rest();
   return count;
 }
 
-void Writer::begin(std::span<Entry> batch) {
+void Writer::begin() {
   bool wake_watch = false;
   {
     const std::lock_guard lock(mutex_);
-    for (auto& entry : batch) in_flight_.push_back(std::move(entry.done));
     busy_since_ = SteadyClock::now();
     wake_watch = !std::exchange(watching_, true);
   }
@@ -125,12 +125,14 @@ Result<void> Writer::commit(std::int64_t now) {
 // Tells the waiters, and everybody who comes later, how the batch ended. Places become free only once a full log is
 // known to be full, so it never loses more than max_pending events.
 void Writer::settle(std::span<Entry> batch, const Result<void>& committed, const Result<void>& space) {
-  std::vector<Completion<Appended>> waiters;
+  std::vector<Waiter> waiters;
   std::function<void()> grown;
   {
     const std::lock_guard lock(mutex_);
-    waiters.swap(in_flight_);
-    busy_since_.reset();
+    const auto behind = in_flight_.begin() + static_cast<std::ptrdiff_t>(batch.size());
+    waiters.assign(std::move_iterator(in_flight_.begin()), std::move_iterator(behind));
+    in_flight_.erase(in_flight_.begin(), behind);
+    busy_since_ = SteadyClock::now();  // the seal is still to come
     grown = grown_;
     const auto& trouble = committed ? space : committed;
     if (state_.load() != State::failed) {
@@ -146,10 +148,17 @@ void Writer::settle(std::span<Entry> batch, const Result<void>& committed, const
   if (grew) metrics_->entries.Set(static_cast<double>(size));
   const auto first_index = size - waiters.size();
   for (std::size_t i = 0; i < waiters.size(); ++i) {
-    if (waiters[i])
-      waiters[i](committed ? Appended(Position{log_->origin(), first_index + i}) : Appended(committed.error()));
+    if (auto& done = waiters[i].done)
+      done(committed ? Appended(Position{log_->origin(), first_index + i}) : Appended(committed.error()));
   }
   if (grew && grown) grown();
+}
+
+// The disk has answered.
+void Writer::rest() {
+  const std::lock_guard lock(mutex_);
+  busy_since_.reset();
+  if (state_.load() == State::stalled) state_ = why_ ? State::full : State::open;
 }
 
 void Writer::watch() {
@@ -168,15 +177,19 @@ void Writer::watch() {
 }
 
 // Their leaves stay in the log, or come into it when the disk answers again: they claim more than what was released,
-// never less.
+// never less. A leaf of the log itself is waited for whatever happens: it would be told again.
 void Writer::fail_waiters() {
   std::vector<Completion<Appended>> late;
   {
     const std::lock_guard lock(mutex_);
     if (!busy_since_) return;
     if (state_.load() != State::failed) state_ = State::stalled;
-    for (auto& waiter : in_flight_) late.push_back(std::move(waiter));
-    for (auto& entry : queue_) late.push_back(std::move(entry.done));
+    for (auto& waiter : in_flight_) {
+      if (waiter.has_place) late.push_back(std::move(waiter.done));
+    }
+    for (auto& entry : queue_) {
+      if (entry.place) late.push_back(std::move(entry.done));
+    }
   }
   for (auto& waiter : late) {
     if (waiter) waiter(errors::stalled(options_.append_limit));
