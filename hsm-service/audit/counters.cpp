@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "audit/rules.hpp"
+#include "audit/saved.hpp"
 
 namespace avseal::audit {
 
@@ -102,6 +103,7 @@ void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& 
 
   std::uint64_t awaited = 0;
   std::uint64_t unlogged = 0;
+  std::uint64_t lost = 0;
   std::map<unsigned, std::uint64_t> of_crash;
   for (const auto& gap : gaps) {
     std::uint64_t left = gap.size();
@@ -121,6 +123,7 @@ void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& 
       loss->in_flight -= excused;
       left -= excused;
     }
+    lost += gap.size() - left;
     if (left == 0) continue;
     verdict.broken(rules::numbers_missing, place_of(counter),
                    fmt::format("no leaf tells of {}{}", range_text(gap.first, gap.last),
@@ -133,6 +136,13 @@ void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& 
     verdict.note("numbers-awaited", place_of(counter),
                  fmt::format("{} of the last signatures have no leaf yet", awaited), "verify again later");
   }
+  if (lost != 0) {
+    verdict.note("numbers-of-death", place_of(counter),
+                 fmt::format("{} signatures have no leaf: recorded deaths of the worker, or of connections to it, with "
+                             "requests in flight account for them",
+                             lost),
+                 "if there are many, compare with the HSM's own log");
+  }
   if (unlogged != 0) {
     verdict.note("numbers-of-crash", place_of(counter),
                  fmt::format("{} signatures have no leaf: the node's run ended without ledger.stop before it could "
@@ -140,6 +150,66 @@ void Counters::judge(const Counter& counter, const End& end, std::vector<Loss>& 
                              unlogged),
                  "ask the operator for the cause of that end");
   }
+}
+
+boost::json::object Counters::saved() const {
+  boost::json::object counters;
+  for (const auto& [name, counter] : counters_) {
+    auto& of_worker = counters.emplace(counter.worker, boost::json::object()).first->value().as_object();
+    of_worker[counter.key] = {{"begun_before", counter.begun_before}, {"numbers", counter.numbers.saved()}};
+  }
+  boost::json::object losses;
+  for (const auto& [worker, list] : losses_) {
+    boost::json::array of_worker;
+    for (const auto& loss : list) of_worker.push_back(boost::json::array{loss.time, loss.in_flight});
+    losses[worker] = std::move(of_worker);
+  }
+  return {{"after_crash", after_crash_},
+          {"checkpoint_keys", boost::json::array(checkpoint_keys_.begin(), checkpoint_keys_.end())},
+          {"counters", std::move(counters)},
+          {"loss_ids", boost::json::array(loss_ids_.begin(), loss_ids_.end())},
+          {"losses", std::move(losses)}};
+}
+
+Result<Counters> Counters::restored(tokens::ObjectReader reader) {
+  Counters all;
+  AVSEAL_TRY(all.after_crash_, reader.boolean("after_crash"));
+  AVSEAL_TRY(const auto keys, reader.strings("checkpoint_keys"));
+  all.checkpoint_keys_.insert(keys.begin(), keys.end());
+  AVSEAL_TRY(const auto ids, reader.strings("loss_ids"));
+  all.loss_ids_.insert(ids.begin(), ids.end());
+  AVSEAL_TRY(const auto counters, reader.object("counters"));
+  for (const auto& [worker, value] : counters.raw()) AVSEAL_CHECK(all.restore_counters(worker, value));
+  AVSEAL_TRY(const auto losses, reader.object("losses"));
+  for (const auto& [worker, value] : losses.raw()) AVSEAL_CHECK(all.restore_losses(worker, value));
+  return all;
+}
+
+Result<void> Counters::restore_counters(std::string_view worker, const boost::json::value& saved) {
+  AVSEAL_TRY(const auto keys, tokens::ObjectReader::open(saved));
+  for (const auto& [key, value] : keys.raw()) {
+    AVSEAL_TRY(auto reader, tokens::ObjectReader::open(value));
+    AVSEAL_TRY(auto numbers, reader.object("numbers"));
+    auto& counter = of(worker, std::string_view(key), false);
+    AVSEAL_TRY(counter.begun_before, reader.boolean("begun_before"));
+    AVSEAL_TRY(counter.numbers, Numbers::restored(std::move(numbers)));
+  }
+  return {};
+}
+
+Result<void> Counters::restore_losses(std::string_view worker, const boost::json::value& saved) {
+  const auto* list = saved.if_array();
+  if (list == nullptr) return saved_malformed("losses that are no list");
+  for (const auto& value : *list) {
+    const auto* loss = value.if_array();
+    const bool good = loss != nullptr && loss->size() == 2 && (*loss)[0].is_int64() && (*loss)[1].is_int64();
+    if (!good) return saved_malformed("a loss that is not time and number");
+    const auto time = (*loss)[0].get_int64();
+    const auto in_flight = static_cast<std::uint64_t>((*loss)[1].get_int64());
+    if (!is_time(time) || in_flight > max_in_flight) return saved_malformed("a loss that none was");
+    lost(worker, in_flight, {}, time);
+  }
+  return {};
 }
 
 }  // namespace avseal::audit

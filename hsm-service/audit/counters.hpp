@@ -4,7 +4,6 @@
 #include <map>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "audit/numbers.hpp"
 #include "audit/verdict.hpp"
@@ -21,6 +20,9 @@ struct Counter {
   Numbers numbers;
   bool begun_before = false;  // its first numbers may lie before what is read
 };
+
+// What one connection to a worker may have in flight: the largest keyring.window.
+inline constexpr std::uint64_t max_in_flight = 4096;
 
 // Signatures of one key, in all workers together.
 struct KeyTotal {
@@ -56,17 +58,22 @@ class Counters {
   void judge(const End& end, Verdict& verdict) const;
   [[nodiscard]] std::map<std::string, KeyTotal> totals() const;  // by key
 
+  [[nodiscard]] boost::json::object saved() const;
+  static Result<Counters> restored(tokens::ObjectReader reader);
+
  private:
   struct Loss {
     std::int64_t time;
     std::uint64_t in_flight;
   };
   void judge(const Counter& counter, const End& end, std::vector<Loss>& losses, Verdict& verdict) const;
+  Result<void> restore_counters(std::string_view worker, const boost::json::value& saved);
+  Result<void> restore_losses(std::string_view worker, const boost::json::value& saved);
   [[nodiscard]] std::int64_t settling_time_of(const Counter& counter) const;
 
   std::unordered_map<std::string, Counter> counters_;          // by worker LF key
   std::unordered_map<std::string, std::vector<Loss>> losses_;  // by worker, in order of time
-  std::unordered_set<std::string> loss_ids_;
+  std::set<std::string, std::less<>> loss_ids_;
   std::set<std::string, std::less<>> checkpoint_keys_;
   bool after_crash_ = false;
 };

@@ -1,5 +1,7 @@
 #include "audit/history.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "audit/rules.hpp"
@@ -61,7 +63,7 @@ std::optional<Previous> previous_in(const boost::json::object& details) {
 
 void History::begin(std::string origin, bool midway) {
   origin_ = std::move(origin);
-  midway_ = midway_ || midway;
+  state_.midway = state_.midway || midway;
   previous_.reset();
 }
 
@@ -81,9 +83,9 @@ void History::take(const Facts& facts) {
     if (facts.first + leaf == 0 && !is_start) {
       verdict_.broken(rules::start_missing, place_of(0), "another event");
     }
-    if (stopped_ && !is_start) {
+    if (state_.stopped && !is_start) {
       verdict_.broken(rules::after_stop, place_of(facts.first + leaf), "another event behind ledger.stop");
-      stopped_ = false;
+      state_.stopped = false;
     }
     if (is_act) this->act(*act++, facts.first + leaf, facts.times[leaf]);
     for (; use != facts.uses.end() && use->leaf == leaf; ++use) this->use(facts, *use, users);
@@ -92,14 +94,15 @@ void History::take(const Facts& facts) {
 
 void History::check_order(const Facts& facts, std::uint32_t leaf) {
   const auto time = facts.times[leaf];
-  if (!first_time_) {
-    first_time_ = time;
-  } else if (time < last_time_) {
+  if (!first_time_) first_time_ = time;
+  if (!state_.first_time) {
+    state_.first_time = time;
+  } else if (time < state_.last_time) {
     verdict_.broken(rules::time_back, place_of(facts.first + leaf),
-                    fmt::format("its time is {} ms before that of the leaf before it", last_time_ - time));
+                    fmt::format("its time is {} ms before that of the leaf before it", state_.last_time - time));
   }
-  time_before_ = last_time_;
-  last_time_ = std::max(last_time_, time);
+  state_.time_before = state_.last_time;
+  state_.last_time = std::max(state_.last_time, time);
 }
 
 void History::act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) {
@@ -114,7 +117,8 @@ void History::act(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) 
   } else {
     checkpoint_uses(act.details, Told::once, leaf, time);
   }
-  stopped_ = act.event == "ledger.stop";
+  state_.stopped = act.event == "ledger.stop";
+  if (act.event.starts_with("ledger.")) state_.uses_told = time;
 }
 
 void History::start(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
@@ -132,10 +136,10 @@ void History::run_begins(const boost::json::object& details, std::uint64_t leaf)
     previous_ = previous_in(details);
     if (previous_ && !details.contains("interrupted")) return;
   }
-  if (stopped_) {
-    counters_.began_again();
-  } else if (first_time_ && (leaf != 0 || previous_)) {
-    counters_.crashed(time_before_);
+  if (state_.stopped) {
+    state_.counters.began_again();
+  } else if (state_.first_time && (leaf != 0 || previous_)) {
+    state_.counters.crashed(state_.time_before);
     verdict_.note("run-not-stopped", place_of(leaf),
                   "the node started again and its run before had not ended with ledger.stop",
                   "ask the operator for the cause: a crash, a power cut, or kill");
@@ -147,17 +151,23 @@ void History::run_begins(const boost::json::object& details, std::uint64_t leaf)
 }
 
 void History::keys_loaded(const Facts::Act& act, std::uint64_t leaf, std::int64_t time) {
-  keys_.loaded(act.details, leaf, time, verdict_);
-  keys_named_ = true;
-  unlogged_ = count(act.details, "unlogged_limit").value_or(0);
-  for (const auto& name : keys_.names_of_kind("ledger")) counters_.signs_checkpoints(name);
+  state_.keys.loaded(act.details, state_.midway && !state_.keys_named, leaf, time, verdict_);
+  state_.keys_named = true;
+  // What happened before a smaller limit is judged by its own.
+  state_.unlogged = std::max(state_.unlogged, count(act.details, "unlogged_limit").value_or(0));
+  for (const auto& name : state_.keys.names_of_kind("ledger")) state_.counters.signs_checkpoints(name);
 }
 
 void History::worker_lost(const boost::json::object& details, std::uint64_t leaf, std::int64_t time) {
   const auto worker = text(details, "worker");
   const auto in_flight = count(details, "in_flight");
   if (worker.empty() || !in_flight) return malformed(leaf, "worker.lost without `worker` or `in_flight`");
-  counters_.lost(worker, *in_flight, text(details, "id"), happened(details, time));
+  const auto most = state_.unlogged == 0 ? max_in_flight : std::min(max_in_flight, state_.unlogged);
+  if (*in_flight > most) {
+    verdict_.broken(rules::loss_too_large, place_of(leaf),
+                    fmt::format("worker {} with {} requests in flight, of at most {}", worker, *in_flight, most));
+  }
+  state_.counters.lost(worker, std::min(*in_flight, most), text(details, "id"), happened(details, time));
   worker_told(details, 0, leaf, time);
 }
 
@@ -171,8 +181,8 @@ void History::worker_told(const boost::json::object& details, std::int64_t since
   for (const auto& [key, sequence] : *last) {
     const auto* number = sequence.if_int64();
     if (number == nullptr || *number < 0) return malformed(leaf, "a worker's leaf with a sequence that is no number");
-    auto& counter = counters_.of(worker, std::string_view(key), midway_);
-    counters_.told(counter, static_cast<std::uint64_t>(*number), since, leaf, time, verdict_);
+    auto& counter = state_.counters.of(worker, std::string_view(key), state_.midway);
+    state_.counters.told(counter, static_cast<std::uint64_t>(*number), since, leaf, time, verdict_);
   }
 }
 
@@ -194,23 +204,27 @@ bool History::add_uses(const boost::json::object& entry, Told told, std::uint64_
   const auto* runs = found == entry.end() ? nullptr : found->value().if_array();
   const auto worker = text(entry, "worker");
   const auto key = text(entry, "key");
-  const Facts::User user{std::string(worker), std::string(key), std::string(text(entry, "kid")), {}};
+  const Facts::User user{std::string(worker), std::string(key), std::string(text(entry, "kid")), "ledger"};
   if (runs == nullptr || worker.empty() || key.empty() || user.kid.empty()) return false;
-  auto& counter = counters_.of(worker, key, midway_);
-  const auto* state = keys_.find(user.kid);
-  if (state == nullptr || state->kind == "ledger") counters_.signs_checkpoints(key);
+  auto& counter = state_.counters.of(worker, key, state_.midway);
+  const auto* state = state_.keys.find(user.kid);
+  if (state == nullptr || state->kind == "ledger") state_.counters.signs_checkpoints(key);
+  bool fresh = told == Told::once;
   for (const auto& run : *runs) {
     const auto ends = run_of(run);
     if (!ends) return false;
     const auto [first, last] = *ends;
     if (told == Told::once) {
-      counters_.add(counter, first, last, leaf, time, verdict_);
+      state_.counters.add(counter, first, last, leaf, time, verdict_);
     } else {
-      for (auto number = first; number <= last; ++number) counter.numbers.add(number, number, time);
+      for (auto number = first; number <= last; ++number) {
+        fresh = counter.numbers.add(number, number, time) == Numbers::Added::fresh || fresh;
+      }
     }
     uses_ += last - first + 1;
   }
-  check_key(user, state, leaf, time);
+  // They may have been made at any time since such uses were told last, by a key that is retired by now.
+  if (fresh) check_key(user, state, leaf, state_.uses_told);
   return true;
 }
 
@@ -219,27 +233,27 @@ void History::use(const Facts& facts, const Facts::Use& use, std::vector<User>& 
   const auto time = facts.times[use.leaf];
   const auto& named = facts.users[use.user];
   auto& user = users[use.user];
-  if (user.counter == nullptr) user.counter = &counters_.of(named.worker, named.key, midway_);
-  counters_.add(*user.counter, use.sequence, use.sequence, leaf, time, verdict_);
+  if (user.counter == nullptr) user.counter = &state_.counters.of(named.worker, named.key, state_.midway);
+  state_.counters.add(*user.counter, use.sequence, use.sequence, leaf, time, verdict_);
   ++uses_;
   check_key(named, user.state, leaf, time);
 }
 
 void History::check_key(const Facts::User& user, const KeyState*& state, std::uint64_t leaf, std::int64_t time) {
-  if (state == nullptr) state = keys_.find(user.kid);
+  if (state == nullptr) state = state_.keys.find(user.kid);
   if (state != nullptr) return KeyHistory::check(*state, user.key, user.kind, leaf, time, verdict_);
-  if (midway_ && !keys_named_) return;
+  if (state_.midway && !state_.keys_named) return;
   verdict_.broken(rules::key_unknown, place_of(leaf),
                   fmt::format("a use of key {} with the thumbprint {}", user.key, user.kid));
 }
 
 std::optional<std::map<std::string, KeyTotal>> History::totals() const {
-  if (midway_) return std::nullopt;
-  return counters_.totals();
+  if (state_.midway) return std::nullopt;
+  return state_.counters.totals();
 }
 
 void History::finish() {
-  counters_.judge({first_time_.value_or(0), last_time_, stopped_, unlogged_}, verdict_);
+  state_.counters.judge({state_.first_time.value_or(0), state_.last_time, state_.stopped, state_.unlogged}, verdict_);
 }
 
 }  // namespace avseal::audit

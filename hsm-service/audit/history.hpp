@@ -19,9 +19,26 @@ struct Previous {
 // Of the details of ledger.start.
 std::optional<Previous> previous_in(const boost::json::object& details);
 
+// What is known behind a leaf of all those before it.
+struct HistoryState {
+  Counters counters;
+  KeyHistory keys;
+  bool midway = false;      // what was before the first leaf that was read is not known
+  bool keys_named = false;  // by a leaf of what was read
+  bool stopped = false;     // the leaf before is ledger.stop
+  std::optional<std::int64_t> first_time;
+  std::int64_t last_time = 0;
+  std::int64_t time_before = 0;  // of the leaf before
+  std::int64_t uses_told = 0;    // uses for checkpoints that no leaf tells yet were made after this time; 0: not known
+  std::uint64_t unlogged = 0;
+};
+
 class History {
  public:
   explicit History(Verdict& verdict) : verdict_(verdict) {}
+
+  // Goes on behind the leaf of that state, instead of midway.
+  void resume(HistoryState state) { state_ = std::move(state); }
 
   // The leaves of another log follow. `midway`: what is before them is not at hand, so from then on counters and keys
   // may have been known from there.
@@ -32,11 +49,12 @@ class History {
   void finish();
 
   [[nodiscard]] const std::optional<Previous>& previous() const { return previous_; }  // of this log
-  [[nodiscard]] std::int64_t first_time() const { return first_time_.value_or(0); }
-  [[nodiscard]] std::int64_t last_time() const { return last_time_; }
+  [[nodiscard]] std::int64_t first_time() const { return first_time_.value_or(0); }    // of what was taken
+  [[nodiscard]] std::int64_t last_time() const { return state_.last_time; }
   [[nodiscard]] std::uint64_t uses() const { return uses_; }
   // By key; nothing if leaves before those that were read are not at hand.
   [[nodiscard]] std::optional<std::map<std::string, KeyTotal>> totals() const;
+  [[nodiscard]] const HistoryState& state() const { return state_; }
 
  private:
   // Found at its first use, for what is before that may change them.
@@ -59,17 +77,10 @@ class History {
   void malformed(std::uint64_t leaf, std::string found);
 
   Verdict& verdict_;
-  Counters counters_;
-  KeyHistory keys_;
+  HistoryState state_;
   std::string origin_;
-  bool midway_ = false;
-  bool keys_named_ = false;  // by a leaf of what was read
-  bool stopped_ = false;     // the leaf before is ledger.stop
   std::optional<Previous> previous_;
   std::optional<std::int64_t> first_time_;
-  std::int64_t last_time_ = 0;
-  std::int64_t time_before_ = 0;  // of the leaf before
-  std::uint64_t unlogged_ = 0;
   std::uint64_t uses_ = 0;
 };
 

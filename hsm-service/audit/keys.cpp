@@ -6,6 +6,7 @@
 
 #include "audit/counters.hpp"
 #include "audit/rules.hpp"
+#include "audit/saved.hpp"
 #include "tokens/json.hpp"
 
 namespace avseal::audit {
@@ -41,7 +42,8 @@ Result<std::vector<Named>> read(const boost::json::object& details) {
 
 }  // namespace
 
-void KeyHistory::loaded(const boost::json::object& details, std::uint64_t leaf, std::int64_t time, Verdict& verdict) {
+void KeyHistory::loaded(const boost::json::object& details, bool midway, std::uint64_t leaf, std::int64_t time,
+                        Verdict& verdict) {
   auto named = read(details);
   if (!named) {
     return verdict.broken(rules::details_malformed, fmt::format("leaf {}", leaf), named.error().detail);
@@ -51,7 +53,8 @@ void KeyHistory::loaded(const boost::json::object& details, std::uint64_t leaf, 
     present.insert(key.kid);
     auto& known = keys_[key.kid];
     const bool same = known.state == key.state.state;
-    key.state.since = same ? known.since : time;
+    const bool first = known.state.empty() && !midway;
+    key.state.since = same ? known.since : first ? 0 : time;
     known = std::move(key.state);
   }
   for (auto& [kid, state] : keys_) {
@@ -86,17 +89,37 @@ void KeyHistory::check(const KeyState& state, std::string_view key, std::string_
     verdict.broken(rules::key_of_other_kind, place(),
                    fmt::format("key {} of kind {}, expected kind {}", key, state.kind, kind));
   }
-  if (state.state == "active") return;
-  const bool settles = time <= state.since + settling_time;
-  if (state.state == "retired" && !settles) {
+  // The key of the log signs on beside its successor for a time.
+  const bool overlaps = state.state == "verifying" && state.kind == "ledger";
+  if (state.state == "active" || overlaps || time <= state.since + settling_time) return;
+  if (state.state == "retired") {
     verdict.broken(rules::key_retired, place(),
                    fmt::format("a use of key {}, which was retired {} s before", key, (time - state.since) / 1000));
-  }
-  // The key of the log signs on beside its successor for a time.
-  const bool may_verify = state.state == "verifying" && (settles || state.kind == "ledger");
-  if (state.state != "retired" && !may_verify) {
+  } else {
     verdict.broken(rules::key_not_active, place(), fmt::format("a use of key {}, which is {}", key, state.state));
   }
+}
+
+boost::json::object KeyHistory::saved() const {
+  boost::json::object keys;
+  for (const auto& [kid, state] : keys_) {
+    keys[kid] = {{"key", state.key}, {"kind", state.kind}, {"since", state.since}, {"state", state.state}};
+  }
+  return keys;
+}
+
+Result<KeyHistory> KeyHistory::restored(const boost::json::object& saved) {
+  KeyHistory history;
+  for (const auto& [kid, value] : saved) {
+    AVSEAL_TRY(auto reader, tokens::ObjectReader::open(value));
+    AVSEAL_TRY(const auto key, reader.string("key"));
+    AVSEAL_TRY(const auto kind, reader.string("kind"));
+    AVSEAL_TRY(const auto since, reader.integer("since"));
+    AVSEAL_TRY(const auto state, reader.string("state"));
+    if (!is_time(since)) return saved_malformed("a key's time");
+    history.keys_[std::string(kid)] = {std::string(key), std::string(kind), std::string(state), since};
+  }
+  return history;
 }
 
 }  // namespace avseal::audit

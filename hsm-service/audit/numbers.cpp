@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
+
+#include "audit/saved.hpp"
 
 namespace avseal::audit {
 
@@ -62,6 +65,60 @@ std::vector<Numbers::Gap> Numbers::gaps() const {
     since = std::max(since, run.since);
   }
   return found;
+}
+
+boost::json::object Numbers::saved() const {
+  boost::json::array runs;
+  for (const auto& [first, run] : runs_) {
+    runs.push_back(boost::json::array{first, run.last, run.noticed, run.crash, run.since});
+  }
+  return {{"after_crash", after_crash_},
+          {"crash_settled", crash_settled_},
+          {"crashes", crashes_},
+          {"runs", std::move(runs)}};
+}
+
+// Only what add(), told() and crashed() can have made, for they rely on it.
+Result<Numbers> Numbers::restored(tokens::ObjectReader reader) {
+  AVSEAL_TRY(const auto after_crash, reader.integer("after_crash"));
+  AVSEAL_TRY(const auto crashes, reader.integer("crashes"));
+  AVSEAL_TRY(const auto runs, reader.array("runs"));
+  Numbers numbers;
+  AVSEAL_TRY(numbers.crash_settled_, reader.integer("crash_settled"));
+  if (!std::in_range<unsigned>(crashes) || (after_crash != 0 && after_crash != crashes)) {
+    return saved_malformed("a counter's ends of the node");
+  }
+  numbers.crashes_ = static_cast<unsigned>(crashes);
+  numbers.after_crash_ = static_cast<unsigned>(after_crash);
+  if (runs->size() > max_runs) return saved_malformed("more runs of numbers than are kept");
+  for (const auto& value : *runs) {
+    AVSEAL_TRY(const auto named, restored_run(value));
+    const auto& [first, run] = named;
+    const auto highest = numbers.highest();
+    const bool apart = numbers.runs_.empty() || (first > highest && first - highest >= 2);
+    if (!apart || run.crash > numbers.crashes_) return saved_malformed("runs of numbers that meet");
+    numbers.runs_.emplace_hint(numbers.runs_.end(), first, run);
+  }
+  return numbers;
+}
+
+Result<std::pair<std::uint64_t, Numbers::Run>> Numbers::restored_run(const boost::json::value& saved) {
+  const auto* fields = saved.if_array();
+  boost::system::error_code failed;
+  const auto read = [&](std::size_t i, auto& out) {
+    if (!failed) out = (*fields)[i].to_number<std::remove_reference_t<decltype(out)>>(failed);
+  };
+  std::uint64_t first = 0;
+  Run run{};
+  if (fields == nullptr || fields->size() != 5) return saved_malformed("a run that has not five numbers");
+  read(0, first);
+  read(1, run.last);
+  read(2, run.noticed);
+  read(3, run.crash);
+  read(4, run.since);
+  const bool good = !failed && first >= 1 && run.last >= first - 1 && is_time(run.noticed) && is_time(run.since);
+  if (!good) return saved_malformed("a run of numbers that none was");
+  return std::pair{first, run};
 }
 
 }  // namespace avseal::audit

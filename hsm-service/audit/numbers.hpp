@@ -5,6 +5,8 @@
 #include <map>
 #include <vector>
 
+#include "tokens/json.hpp"
+
 namespace avseal::audit {
 
 // A signature made long ago has its leaf by now: beyond a request's deadline, the limits of an HSM call, and a group
@@ -44,6 +46,9 @@ class Numbers {
   [[nodiscard]] std::uint64_t highest() const { return runs_.empty() ? 0 : runs_.rbegin()->second.last; }  // or told
   [[nodiscard]] std::vector<Gap> gaps() const;  // also the one below the first run
 
+  [[nodiscard]] boost::json::object saved() const;
+  static Result<Numbers> restored(tokens::ObjectReader reader);
+
  private:
   struct Run {
     std::uint64_t last;
@@ -53,6 +58,7 @@ class Numbers {
     // Above what was told, where no number has come yet.
     [[nodiscard]] bool empty(std::uint64_t first) const { return last < first; }
   };
+  static Result<std::pair<std::uint64_t, Run>> restored_run(const boost::json::value& saved);
   [[nodiscard]] unsigned crash_at(std::int64_t time) const { return time <= crash_settled_ ? after_crash_ : 0; }
 
   std::map<std::uint64_t, Run> runs_;  // by first number

@@ -40,6 +40,11 @@ inline constexpr Rule numbers_missing{
     "numbers-missing", "a leaf for every signature but those that a recorded death of the worker accounts for",
     "signatures were made that the log does not show: compare with the HSM's own log, and treat the key as misused "
     "until they are explained"};
+inline constexpr Rule loss_too_large{"loss-too-large",
+                                     "no more requests in flight at a lost connection than the node lets it have",
+                                     "a death may have been told to hide signatures, and accounts for no more than "
+                                     "that many: compare with the HSM's own "
+                                     "log"};
 inline constexpr Rule numbers_scattered{"numbers-scattered", "numbers that come nearly in order",
                                         "this counter cannot be judged: ask the operator what wrote these leaves"};
 inline constexpr Rule details_malformed{"details-malformed", "the details that this event has",

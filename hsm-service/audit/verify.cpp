@@ -75,6 +75,7 @@ class Verification {
   [[nodiscard]] std::vector<Held> held_of(const Period& period) const;
   void refuse_strangers();
   Result<void> check(const Period& period, bool first);
+  Result<void> begin(const Period& period, bool goes_on, bool first);
   Result<void> compare_unread(const Period& before, const Period& after);
   void compare_previous(const Period& before, const std::optional<Previous>& named);
   Result<void> check_segments(const Period& current);
@@ -123,6 +124,7 @@ Result<Verified> Verification::run() {
     if (!first) compare_previous(periods_[i + 1], history_.previous());
     ++out_.periods;
   }
+  out_.numbers = SavedHistory{periods_.front().checkpoint, history_.state()};
   if (options_.segments) AVSEAL_CHECK(check_segments(periods_.front()));
   history_.finish();
   out_.uses = history_.uses();
@@ -219,17 +221,35 @@ std::vector<Held> Verification::held_of(const Period& period) const {
 Result<void> Verification::check(const Period& period, bool first) {
   const auto& checkpoint = period.checkpoint;
   const bool since_here = since_ && since_->checkpoint.origin == checkpoint.origin;
-  const auto from = since_here && since_->checkpoint.size <= checkpoint.size ? since_->checkpoint.size : 0;
-  bool midway = from != 0;
-  if (first && !midway) {
-    AVSEAL_TRY(const auto beginning, beginning_of(period));
-    midway = beginning.previous.has_value();
-  }
-  history_.begin(checkpoint.origin, midway);
+  const bool goes_on = since_here && since_->checkpoint.size <= checkpoint.size;
+  const auto from = goes_on ? since_->checkpoint.size : 0;
+  AVSEAL_CHECK(begin(period, goes_on, first));
   LogCheck log(*period.source, checkpoint, verdict_, history_);
   auto checked = log.run(from, held_of(period), options_.threads, options_.progress);
   out_.read += checkpoint.size - from;
   return checked;
+}
+
+// With what was known where the last verification ended, if that is where this one begins.
+Result<void> Verification::begin(const Period& period, bool goes_on, bool first) {
+  const auto& saved = options_.numbers;
+  const bool known = goes_on && saved && saved->checkpoint == since_->checkpoint;
+  bool midway = !known && goes_on && since_->checkpoint.size != 0;
+  if (known) {
+    history_.resume(saved->state);
+  } else if (first && !midway) {
+    AVSEAL_TRY(const auto beginning, beginning_of(period));
+    midway = beginning.previous.has_value();
+  }
+  history_.begin(period.checkpoint.origin, midway);
+  if (!goes_on || !history_.state().midway) return {};
+  const auto* const why = known   ? "the numbers that were saved with it do not go back to the first leaf"
+                          : saved ? "the numbers that were saved beside it are of another checkpoint"
+                                  : "no numbers were saved with it";
+  verdict_.note("numbers-not-judged", fmt::format("checkpoint {}", since_->name),
+                fmt::format("{}: signatures without a leaf that were made before it, or soon after, stay unseen", why),
+                "verify the whole log once, without --since and with --save-checkpoint");
+  return {};
 }
 
 // Of the log before those that are read: its successor's first leaf names its last checkpoint, which continues those

@@ -3,6 +3,7 @@
 
 #include "audit/counters.hpp"
 #include "audit/log_check.hpp"
+#include "audit/saved_history.hpp"
 #include "audit/trust.hpp"
 
 namespace avseal::audit {
@@ -20,7 +21,8 @@ using SegmentReader = std::function<Result<void>(std::uint64_t published, const 
 
 struct VerifyOptions {
   std::vector<HeldNote> held;
-  std::optional<HeldNote> since;  // only what came after it is read
+  std::optional<HeldNote> since;        // only what came after it is read
+  std::optional<SavedHistory> numbers;  // of the verification up to `since`: goes on from there if it is of it
   unsigned threads = 1;
   std::chrono::milliseconds patience{0};  // with the witnesses of a log that grows: see Trust::read()
   Progress progress;                      // of the log that is being read
@@ -40,6 +42,7 @@ struct Verified {
   std::int64_t first_time = 0;  // of the leaves that were read, Unix milliseconds
   std::int64_t last_time = 0;
   std::optional<std::map<std::string, KeyTotal>> totals;  // by key; nothing unless all of the log was read
+  std::optional<SavedHistory> numbers;                    // of the checkpoint, for the next verification
 };
 
 // Findings go to the verdict; an Error says why the log could not be judged.

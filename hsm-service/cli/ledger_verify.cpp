@@ -1,4 +1,4 @@
-#include <fstream>
+#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -8,6 +8,7 @@
 #include "audit/export.hpp"
 #include "cli/hsm_log_input.hpp"
 #include "cli/hsm_options.hpp"
+#include "cli/key_output.hpp"
 #include "cli/ledger_commands.hpp"
 #include "cli/ledger_input.hpp"
 #include "cli/object_input.hpp"
@@ -37,6 +38,24 @@ Result<audit::HeldNote> read_held(const std::string& file) {
   return audit::HeldNote{file, std::move(note)};
 }
 
+// What belongs to a checkpoint is beside it.
+std::string numbers_file(const std::string& checkpoint) {
+  return checkpoint + ".numbers";
+}
+
+// Nothing if there is none.
+Result<std::optional<audit::SavedHistory>> read_numbers(const std::string& checkpoint) {
+  const auto file = numbers_file(checkpoint);
+  std::error_code failed;
+  if (!std::filesystem::exists(file, failed) && !failed) return std::optional<audit::SavedHistory>();
+  AVSEAL_TRY(const auto text, read_file(file, audit::SavedHistory::max_size));
+  auto numbers = audit::SavedHistory::parse(text);
+  if (numbers) return std::optional(std::move(*numbers));
+  return errors::make(
+      numbers.error().category, numbers.error().reason,
+      fmt::format("{}: {}; verify the whole log without --since, which writes it anew", file, numbers.error().detail));
+}
+
 Result<audit::VerifyOptions> options_of(const Options& options) {
   audit::VerifyOptions out;
   for (const auto& file : options.checkpoints) {
@@ -45,6 +64,7 @@ Result<audit::VerifyOptions> options_of(const Options& options) {
   }
   if (!options.since.empty()) {
     AVSEAL_TRY(out.since, read_held(options.since));
+    AVSEAL_TRY(out.numbers, read_numbers(options.since));
   }
   out.threads =
       options.threads != 0 ? options.threads : std::clamp(std::thread::hardware_concurrency(), 1U, max_threads);
@@ -131,15 +151,12 @@ void print_json(const audit::Verified& verified, const HsmSeen& hsm, const audit
 }
 
 // What was found good is where the next verification may begin.
-Result<void> save_checkpoint(const std::string& file, const std::string& note) {
-  const auto unfinished = file + ".new";
-  std::ofstream out(unfinished, std::ios::binary | std::ios::trunc);
-  out << note;
-  out.close();
-  std::error_code failed;
-  if (out) std::filesystem::rename(unfinished, file, failed);
-  if (out && !failed) return {};
-  return errors::make(Category::unavailable, "file-unwritable", fmt::format("cannot write {}", file));
+Result<void> save(const std::string& file, const audit::Verified& verified) {
+  if (verified.numbers) {
+    AVSEAL_TRY(const auto text, verified.numbers->text());
+    AVSEAL_CHECK(replace_file(numbers_file(file), text));
+  }
+  return replace_file(file, verified.note);
 }
 
 Result<int> verify_log(const Options& options) {
@@ -167,7 +184,7 @@ Result<int> verify_log(const Options& options) {
   if (!verified) return verified.error();
   if (!hsm) return hsm.error();
   if (!verdict.good()) return exit_findings;
-  if (!options.save.empty()) AVSEAL_CHECK(save_checkpoint(options.save, seen.note));
+  if (!options.save.empty()) AVSEAL_CHECK(save(options.save, seen));
   return 0;
 }
 
@@ -181,11 +198,14 @@ void add_ledger_verify(CLI::App& ledger, int& exit_code) {
       ->add_option("--checkpoint", options->checkpoints,
                    "a checkpoint that you hold, which the log must continue; may be repeated")
       ->check(CLI::ExistingFile);
-  auto* since = command->add_option("--since", options->since,
-                                    "a checkpoint up to which you verified the log: reads only the rest");
+  auto* since =
+      command->add_option("--since", options->since,
+                          "a checkpoint up to which you verified the log: reads only the rest, and goes on with the "
+                          "numbers in FILE.numbers");
   since->check(CLI::ExistingFile);
   options->hsm_log.add_to(*command, since);
-  command->add_option("--save-checkpoint", options->save, "file for the log's checkpoint, once all is found good");
+  command->add_option("--save-checkpoint", options->save,
+                      "file for the log's checkpoint, once all is found good; FILE.numbers keeps what --since needs");
   command->add_option("--threads", options->threads, "instead of one for each processor")
       ->check(CLI::Range(1U, max_threads));
   command->add_flag("--json", options->json, "one JSON object, for programs");

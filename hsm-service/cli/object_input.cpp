@@ -11,15 +11,14 @@
 namespace avseal::cli {
 namespace {
 
-constexpr std::size_t max_size = 1024 * 1024;
-
-Result<std::string> read_all(std::istream& in, const std::string& name) {
+Result<std::string> read_all(std::istream& in, const std::string& name, std::size_t max_size) {
   std::string text;
   std::array<char, 4096> buffer{};
   while (in.read(buffer.data(), buffer.size()) || in.gcount() > 0) {
     text.append(buffer.data(), static_cast<std::size_t>(in.gcount()));
     if (text.size() > max_size) {
-      return errors::make(Category::invalid, "file-unreadable", "expected at most 1 MiB in " + name + ", found more");
+      return errors::make(Category::invalid, "file-unreadable",
+                          fmt::format("expected at most {} MiB in {}, found more", max_size >> 20U, name));
     }
   }
   if (in.bad() || !in.eof()) return errors::make(Category::invalid, "file-unreadable", "cannot read " + name);
@@ -28,14 +27,14 @@ Result<std::string> read_all(std::istream& in, const std::string& name) {
 
 }  // namespace
 
-Result<std::string> read_file(const std::string& path) {
+Result<std::string> read_file(const std::string& path, std::size_t max_size) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return errors::make(Category::invalid, "file-unreadable", "cannot open " + path);
-  return read_all(in, path);
+  return read_all(in, path, max_size);
 }
 
 Result<std::string> read_stdin() {
-  return read_all(std::cin, "the standard input");
+  return read_all(std::cin, "the standard input", max_input_size);
 }
 
 std::string trimmed(std::string_view text) {

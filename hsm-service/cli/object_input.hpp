@@ -7,8 +7,10 @@
 
 namespace avseal::cli {
 
-// At most 1 MiB. Reason "file-unreadable".
-Result<std::string> read_file(const std::string& path);
+inline constexpr std::size_t max_input_size = 1024 * 1024;
+
+// At most that many bytes. Reason "file-unreadable".
+Result<std::string> read_file(const std::string& path, std::size_t max_size = max_input_size);
 Result<std::string> read_stdin();
 
 // Without white space at both ends.

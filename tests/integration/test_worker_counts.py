@@ -51,9 +51,9 @@ def leaves(site, event, since=0):
     return [leaf["details"] for leaf in ledger.leaves(site.ledger)[since:] if leaf["event"] == event]
 
 
-def verified(site):
+def verified(site, *options):
     """What `avseal ledger verify` says of the stopped site's log: its exit status, and findings by id."""
-    done = site.avseal("ledger", "verify", site.ledger, "--vkey", ledger.vkey(site), "--json", check=False)
+    done = site.avseal("ledger", "verify", site.ledger, "--vkey", ledger.vkey(site), *options, "--json", check=False)
     found = {}
     for finding in json.loads(done.stdout)["findings"]:
         found.setdefault(finding["id"], []).append(f"{finding['subject']}: {finding['found']}")
@@ -124,6 +124,8 @@ def test_node_that_ends_while_answers_are_late(running, alice, workers):
 def test_somebody_else_has_something_signed(running, alice, workers):
     """Seen after a restart, and at new connections; nobody signs afterwards. The last test: the log is bad for good."""
     assert running.stop() == 0
+    seen = running.directory / "seen"
+    assert verified(running, "--save-checkpoint", seen)[0] == 0
     workers.stop()  # for the deaths that are recorded might account for it
     workers.start()
     running.start()
@@ -141,6 +143,11 @@ def test_somebody_else_has_something_signed(running, alice, workers):
         client.close()
     status, found = verified(running)
     assert status == 1 and len(found["numbers-missing"]) == 2, found
+    status, since = verified(running, "--since", seen, "--save-checkpoint", seen)
+    assert status == 1 and since["numbers-missing"] == found["numbers-missing"], "an auditor who read the rest alone"
+    seen.with_name("seen.numbers").unlink()
+    status, unknown = verified(running, "--since", seen)
+    assert "numbers-not-judged" in unknown and "numbers-not-judged" not in since, unknown
     first, second = sorted(found["numbers-missing"], key=lambda line: "numbers" not in line.split(": ", 1)[1])
     assert "key access-token" in first and f"no leaf tells of numbers {numbers[0]} to {numbers[-1]}" in first
     assert "key access-token" in second and f"no leaf tells of number {more}" in second

@@ -49,12 +49,15 @@ TEST(CountersTest, CountsEachKeyAndWorkerForItself) {
 TEST(CountersTest, ADeathAccountsForAsManyAsWereInFlight) {
   Log log;
   log.begin().sign(1).sign(4).lost("w-1", 2, {{"avatar-id", 4}}).wait(long_after).stop();
-  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  const auto good = judge(log);
+  EXPECT_TRUE(good.good());
+  EXPECT_THAT(ids(good), ElementsAre("numbers-of-death"));
+  EXPECT_THAT(text_of(good), HasSubstr("worker w-1, key avatar-id | 2 signatures have no leaf"));
 
   Log more;
   more.begin().sign(1).sign(5).lost("w-1", 2, {{"avatar-id", 5}}).wait(long_after).stop();
   const auto verdict = judge(more);
-  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing", "numbers-of-death"));
   EXPECT_THAT(text_of(verdict), HasSubstr("account for 2 of them, not for 1"));
 
   Log other;
@@ -62,19 +65,40 @@ TEST(CountersTest, ADeathAccountsForAsManyAsWereInFlight) {
   EXPECT_THAT(ids(judge(other)), ElementsAre("numbers-missing")) << "another worker's death";
 }
 
+TEST(CountersTest, ADeathAccountsForNoMoreThanAConnectionCanHold) {
+  const auto limit = [](std::int64_t most) {
+    Log log;
+    return log.start().add("keys.loaded", {{"keys", {loaded_key("avatar-id")}}, {"unlogged_limit", most}});
+  };
+  EXPECT_THAT(ids(judge(limit(100).sign(102).lost("w-1", 101).wait(long_after).stop())),
+              ElementsAre("loss-too-large", "numbers-missing", "numbers-of-death"));
+  EXPECT_THAT(ids(judge(limit(100).sign(101).lost("w-1", 100).wait(long_after).stop())),
+              ElementsAre("numbers-of-death"));
+  EXPECT_THAT(ids(judge(limit(100'000).sign(4097).lost("w-1", 4096).stop())), ElementsAre("numbers-of-death"));
+  const auto verdict = judge(limit(100'000).sign(4098).lost("w-1", 4097).stop());
+  EXPECT_THAT(ids(verdict), ElementsAre("loss-too-large", "numbers-missing", "numbers-of-death"));
+  EXPECT_THAT(text_of(verdict), HasSubstr("leaf 3 | worker w-1 with 4097 requests in flight, of at most 4096"));
+  Log smaller = limit(100);
+  smaller.sign(91).lost("w-1", 90);
+  smaller.add("keys.loaded", {{"keys", {loaded_key("avatar-id")}}, {"unlogged_limit", 50}}).stop();
+  EXPECT_THAT(ids(judge(smaller)), ElementsAre("numbers-of-death")) << "a limit that is smaller later";
+}
+
 TEST(CountersTest, ADeathAtTheCloseAccountsForWhatItHeld) {
   Log log;
   log.begin().sign(1).sign(4).lost("w-1", 2, {{"avatar-id", 4}}).stop();
-  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-of-death"));
   Log untold;
   untold.begin().sign(1).lost("w-1", 2, {{"avatar-id", 3}}).stop();
-  EXPECT_THAT(ids(judge(untold)), IsEmpty()) << "2 and 3 were answered, and no leaf could take them";
+  EXPECT_THAT(ids(judge(untold)), ElementsAre("numbers-of-death"))
+      << "2 and 3 were answered, and no leaf could take them";
   Log more;
   more.begin().sign(1).lost("w-1", 1, {{"avatar-id", 3}}).stop();
-  EXPECT_THAT(ids(judge(more)), ElementsAre("numbers-missing"));
+  EXPECT_THAT(ids(judge(more)), ElementsAre("numbers-missing", "numbers-of-death"));
   Log late;
   late.begin().sign(1).sign(3).stop().lost("w-1", 1).wait(long_after).add("refusal", {}, {}, "refused");
-  EXPECT_THAT(ids(judge(late)), ElementsAre("leaf-after-stop")) << "and it accounts for its one all the same";
+  EXPECT_THAT(ids(judge(late)), ElementsAre("leaf-after-stop", "numbers-of-death"))
+      << "and it accounts for its one all the same";
 }
 
 TEST(CountersTest, LateSignaturesHaveALeafOfTheirOwn) {
@@ -100,16 +124,16 @@ TEST(CountersTest, LateSignaturesHaveALeafOfTheirOwn) {
 TEST(CountersTest, AddsUpTheConnectionsOfAWorker) {
   Log log;
   log.begin().sign(1).sign(5).lost("w-1", 2).lost("w-1", 1).wait(long_after).stop();
-  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-of-death"));
 }
 
 TEST(CountersTest, SharesADeathAmongKeys) {
   Log log;
   log.begin().sign(2).add("grant.access-token", {}, {use("access-token", 2)}).lost("w-1", 2).wait(long_after).stop();
-  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-of-death", "numbers-of-death"));
   Log less;
   less.begin().sign(2).add("grant.access-token", {}, {use("access-token", 2)}).lost("w-1", 1).wait(long_after).stop();
-  EXPECT_THAT(ids(judge(less)), ElementsAre("numbers-missing"));
+  EXPECT_THAT(ids(judge(less)), ElementsAre("numbers-of-death", "numbers-missing"));
 }
 
 TEST(CountersTest, ADeathDoesNotAccountForWhatWasMissingLongBefore) {
@@ -122,7 +146,7 @@ TEST(CountersTest, LeavesLaterDeathsToLaterGaps) {
   Log log;
   log.begin().add("grant.access-token", {}, {use("access-token", 2)}).lost("w-1", 1).wait(long_after);
   log.sign(2).lost("w-1", 1).wait(long_after).stop();
-  EXPECT_THAT(ids(judge(log)), IsEmpty()) << "avatar-id is judged last and its gap is the later one";
+  EXPECT_TRUE(judge(log).good()) << "avatar-id is judged last and its gap is the later one";
 }
 
 TEST(CountersTest, FindsWhatADeathSaysWasAnsweredAndNoLeafTells) {
@@ -162,7 +186,7 @@ TEST(CountersTest, FindsWhatAWorkerSaysItCountedAndNoLeafTells) {
 TEST(CountersTest, ADeathAccountsForWhatAWorkerCountedAfterwards) {
   Log log;
   log.begin().sign(1).lost("w-1", 3).connected("w-1", {{"avatar-id", 3}}).wait(long_after).sign(5).stop();
-  EXPECT_THAT(ids(judge(log)), IsEmpty()) << "two had ended at the hello, one went on";
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-of-death")) << "two had ended at the hello, one went on";
   Log more;
   more.begin().sign(1).lost("w-1", 3).connected("w-1", {{"avatar-id", 5}}).wait(long_after).stop();
   EXPECT_THAT(text_of(judge(more)), HasSubstr("account for 3 of them, not for 1"));
@@ -177,10 +201,10 @@ TEST(CountersTest, ADeathDoesNotAccountForWhatAWorkerCountedLongAfterIt) {
     made.begin().sign(1).lost("w-1", 5).wait(2 * long_after).connected("w-1", {{"avatar-id", told}}).wait(long_after);
     return made;
   };
-  EXPECT_THAT(ids(judge(log(3).stop())), IsEmpty()) << "when these were made nobody knows";
-  EXPECT_THAT(ids(judge(log(3).sign(4).sign(5).stop())), IsEmpty());
+  EXPECT_TRUE(judge(log(3).stop()).good()) << "when these were made nobody knows";
+  EXPECT_TRUE(judge(log(3).sign(4).sign(5).stop()).good());
   const auto verdict = judge(log(3).sign(4).sign(6).stop());
-  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing"));
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing", "numbers-of-death"));
   EXPECT_THAT(text_of(verdict), HasSubstr("number 5"));
   EXPECT_THAT(ids(judge(log(1).connected("w-1", {{"avatar-id", 2}}).stop())), ElementsAre("numbers-missing"));
 }
@@ -192,7 +216,7 @@ TEST(CountersTest, ADeathThatWaitedForTheLogAccountsForWhatWasMissingWhenItHappe
   };
   Log log;
   log.begin().sign(1).sign(3).wait(long_after).add("worker.lost", death(long_after)).stop();
-  EXPECT_THAT(ids(judge(log)), IsEmpty());
+  EXPECT_THAT(ids(judge(log)), ElementsAre("numbers-of-death"));
   Log shorter;
   shorter.begin().sign(1).sign(3).wait(long_after).add("worker.lost", death(long_after / 2)).stop();
   EXPECT_THAT(ids(judge(shorter)), ElementsAre("numbers-missing"));
@@ -332,10 +356,40 @@ TEST(CountersTest, UsesForCheckpointsAreOfKeysThatMaySign) {
   details["uses"].as_array()[0].as_object()["kid"] = kid_of("stranger");
   unknown.begin().add("ledger.checkpoints", details).stop();
   EXPECT_THAT(ids(judge(unknown)), ElementsAre("key-unknown"));
-  Log retired;
-  retired.begin().loaded({loaded_key("next", "active", "ledger")}).wait(long_after);
-  retired.add("ledger.checkpoints", told({run(1, 2)})).stop();
-  EXPECT_THAT(ids(judge(retired)), ElementsAre("key-retired"));
+  Log kind;
+  details = told({run(1, 2)});
+  details["uses"].as_array()[0].as_object()["key"] = "avatar-id";
+  details["uses"].as_array()[0].as_object()["kid"] = kid_of("avatar-id");
+  kind.begin().add("ledger.checkpoints", details).stop();
+  EXPECT_THAT(ids(judge(kind)), ElementsAre("key-of-other-kind"));
+}
+
+// They are told at most once an hour, and by a node that has nothing else to tell much later.
+TEST(CountersTest, UsesForCheckpointsMayBeToldAfterTheirKeyChanged) {
+  const boost::json::array none{loaded_key("next", "active", "ledger")};
+  const boost::json::array staged{loaded_key("next", "active", "ledger"), loaded_key("ledger", "staged")};
+  for (const auto& keys : {none, staged}) {
+    Log log;
+    log.begin().loaded({loaded_key("next", "active", "ledger"), loaded_key("ledger", "verifying")}).wait(long_after);
+    log.loaded(keys).wait(5 * checkpoint_settling_time).add("ledger.checkpoints", told({run(1, 2)}));
+    auto again = log;
+    EXPECT_THAT(ids(judge(log.stop())), IsEmpty()) << "made before the change";
+    again.wait(long_after).add("ledger.stop", told({run(3, 3)}));
+    EXPECT_THAT(ids(judge(again)), ElementsAre(keys == none ? "key-retired" : "key-not-active"));
+  }
+  Log never;
+  never.start().loaded(staged).add("ledger.checkpoints", told({run(1, 2)})).stop();
+  EXPECT_THAT(ids(judge(never)), ElementsAre("key-not-active")) << "it never was anything else";
+
+  auto start = told({run(1, 2)});
+  start["origin"] = "demo.example/node-1";
+  Log twice;
+  twice.begin().loaded(none).wait(long_after).add("ledger.checkpoints", told({run(1, 2)}));
+  twice.wait(long_after).add("ledger.start", start).stop();
+  EXPECT_THAT(ids(judge(twice)), ElementsAre("run-not-stopped")) << "told again by the next start";
+  Log late;
+  late.begin().loaded(none).wait(long_after).add("ledger.start", start).stop();
+  EXPECT_THAT(ids(judge(late)), ElementsAre("run-not-stopped")) << "or by it alone, after the node was off";
 }
 
 TEST(CountersTest, TakesWhatAStartTellsAgain) {

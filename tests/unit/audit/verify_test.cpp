@@ -103,6 +103,68 @@ TEST_F(VerifyTest, CannotJudgeWhatItCannotRead) {
   EXPECT_EQ(result.error().reason, "log-file-missing");
 }
 
+// What an auditor's cron line does: a part of the log after the other, each with what the one before left.
+class WindowsTest : public ::testing::Test, protected Site {
+ protected:
+  // The parts end at these sizes.
+  Verdict verify_parts(const Log& of, const std::vector<std::uint64_t>& sizes) {
+    auto parts = sizes;
+    parts.push_back(of.leaves().size());
+    LogFiles files(log, std::string(log_origin), key);
+    Verdict verdict;
+    for (const auto size : parts) {
+      while (files.size() < size) files.add(of.views()[files.size()]);
+      files.publish();
+      verdict = verify();
+      options.since = HeldNote{"seen", verified.note};
+      options.numbers = verified.numbers;
+    }
+    return verdict;
+  }
+  // A key that is used once in a part; between the second and the third use it made a thousand signatures unseen.
+  static Log rogue() {
+    Log made;
+    made.begin().wait(day).sign(1).wait(day).sign(2).wait(day).sign(1'003).wait(day).sign(1'004);
+    return made;
+  }
+  static constexpr std::int64_t day = 86'400'000;
+};
+
+TEST_F(WindowsTest, MissNoNumbersBetweenThem) {
+  const auto verdict = verify_parts(rogue(), {3, 4});
+  EXPECT_THAT(ids(verdict), ElementsAre("numbers-missing")) << text_of(verdict);
+  EXPECT_THAT(text_of(verdict), HasSubstr("no leaf tells of numbers 3 to 1002"));
+  EXPECT_EQ(verified.read, 2U);
+}
+
+TEST_F(WindowsTest, MissNoNumbersOfAWorkerThatIsNew) {
+  auto of = rogue();
+  of.sign(7, "w-2").wait(day).sign(8, "w-2");
+  EXPECT_THAT(text_of(verify_parts(of, {5, 6})),
+              HasSubstr("worker w-2, key avatar-id | no leaf tells of numbers 1 to 6"));
+}
+
+TEST_F(WindowsTest, RememberWhatWasAwaited) {
+  Log of;
+  of.begin().sign(1).sign(4).wait(day).add("refusal", {}, {}, "refused");
+  EXPECT_THAT(ids(verify_parts(of, {4})), ElementsAre("numbers-missing"));
+}
+
+TEST_F(WindowsTest, TellOfNumbersThatAreNotJudged) {
+  const auto notes = write(rogue(), {3, 4});
+  options.since = HeldNote{"seen", notes[1]};
+  auto verdict = verify();
+  EXPECT_TRUE(verdict.good());
+  EXPECT_THAT(text_of(verdict), HasSubstr("numbers-not-judged | checkpoint seen | no numbers were saved with it"));
+
+  options.numbers = verified.numbers;
+  EXPECT_THAT(text_of(verify()), HasSubstr("are of another checkpoint"));
+  options.since = HeldNote{"seen", verified.note};
+  EXPECT_THAT(text_of(verify()), HasSubstr("do not go back to the first leaf")) << "until all of it is verified";
+  options.since.reset();
+  EXPECT_THAT(ids(verify()), ElementsAre("numbers-missing"));
+}
+
 // One log, damaged in each of its parts.
 class TamperTest : public ::testing::Test, protected Site {
  protected:
@@ -308,6 +370,16 @@ TEST_F(PeriodsTest, AreJudgedFromACheckpointOfTheClosedOne) {
   const auto verdict = verify();
   EXPECT_TRUE(verdict.good()) << text_of(verdict);
   EXPECT_EQ(verified.read, 3U);
+}
+
+TEST_F(PeriodsTest, AreJudgedWithTheNumbersOfTheClosedOne) {
+  Verdict alone;
+  const auto closed = tlog::open_directory(log / "closed/2025");
+  options.numbers = audit::verify(*closed, Trust::of_keys(trusted), {}, alone)->numbers;
+  options.since = HeldNote{"mine", closed_};
+  const auto verdict = verify();
+  EXPECT_THAT(ids(verdict), IsEmpty()) << text_of(verdict);
+  EXPECT_TRUE(verified.totals);
 }
 
 TEST_F(PeriodsTest, AreMissedWhenNotAtHand) {
