@@ -47,20 +47,24 @@ std::shared_future<void> OwnLeaves::tell(std::string type, boost::json::object d
 
 std::shared_future<void> OwnLeaves::tell(ledger::Event event, ledger::Outcome outcome, std::string_view reason) {
   Leaf leaf{std::move(event), outcome, std::string(reason), SteadyClock::now(), {}};
-  const std::lock_guard lock(mutex_);
-  last_ = leaf.done.get_future().share();
+  auto done = leaf.done.get_future().share();
   asio::post(executor_, [this, told = std::move(leaf)]() mutable { take(std::move(told)); });
-  return last_;
+  return done;
 }
 
 void OwnLeaves::finish() {
   hurry();
-  std::unique_lock lock(mutex_);
-  const auto last = last_;
-  lock.unlock();
-  if (!last.valid()) return;
-  last.wait();
-  asio::post(executor_, std::packaged_task<void()>([] {})).get();  // the coroutine has ended
+  std::promise<void> finished;
+  asio::post(executor_, [this, &finished] {
+    finished_ = &finished;
+    tell_finished();
+  });
+  finished.get_future().wait();
+  asio::post(executor_, std::packaged_task<void()>([] {})).get();  // the last coroutine has ended
+}
+
+void OwnLeaves::tell_finished() {
+  if (finished_ != nullptr && !writing_ && under_way_ == 0) std::exchange(finished_, nullptr)->set_value();
 }
 
 void OwnLeaves::take(Leaf leaf) {
@@ -73,37 +77,49 @@ void OwnLeaves::take(Leaf leaf) {
   if (!std::exchange(writing_, true)) asio::co_spawn(executor_, write_all(), asio::detached);
 }
 
+// One after the other while they may wait; then all at once, still in their order, so that the log commits them
+// together.
 asio::awaitable<void> OwnLeaves::write_all() {
   while (!waiting_.empty()) {
-    auto written = co_await write(waiting_.front());
-    if (!written) lost(waiting_.front().event, written.error());
-    waiting_.front().done.set_value();
+    auto leaf = std::move(waiting_.front());
     waiting_.pop_front();
+    ++under_way_;
+    auto writing = write(std::move(leaf));
+    if (hurried_) {
+      asio::co_spawn(executor_, std::move(writing), asio::detached);
+    } else {
+      co_await std::move(writing);
+    }
   }
   writing_ = false;
+  tell_finished();
 }
 
-asio::awaitable<Result<void>> OwnLeaves::write(const Leaf& leaf) {
+asio::awaitable<void> OwnLeaves::write(Leaf leaf) {
+  auto written = co_await try_until_last(leaf);
+  if (!written) lost(leaf.event, written.error());
+  leaf.done.set_value();
+  --under_way_;
+  tell_finished();
+}
+
+asio::awaitable<Result<void>> OwnLeaves::try_until_last(const Leaf& leaf) {
   asio::steady_timer timer(executor_);
-  auto written = co_await try_once(leaf);
-  const auto may_pass = [&] {
-    return !hurried_ && !ledger_.stopped() && written.error().category != Category::internal;
-  };
-  if (!written && may_pass())
-    spdlog::warn("event=leaf-waits type={} reason={}", leaf.event.type, written.error().reason);
-  while (!written && may_pass()) {
+  for (bool waits = false;; waits = true) {
+    const bool last = hurried_;
+    auto written = co_await try_once(leaf, last);
+    if (written || last || ledger_.stopped() || written.error().category == Category::internal) co_return written;
+    if (!waits) spdlog::warn("event=leaf-waits type={} reason={}", leaf.event.type, written.error().reason);
     timer.expires_after(retry_interval);
     co_await timer.async_wait(asio::use_awaitable);
-    written = co_await try_once(leaf);
   }
-  co_return written;
 }
 
-asio::awaitable<Result<void>> OwnLeaves::try_once(const Leaf& leaf) {
+asio::awaitable<Result<void>> OwnLeaves::try_once(const Leaf& leaf, bool last) {
   auto event = leaf.event;
   const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now() - leaf.told);
   if (waited >= retry_interval) event.details["waited_ms"] = waited.count();
-  auto opening = hurried_ ? ledger_.open_last_slot(std::move(event)) : ledger_.open_slot(std::move(event));
+  auto opening = last ? ledger_.open_last_slot(std::move(event)) : ledger_.open_slot(std::move(event));
   auto slot = co_await std::move(opening);
   if (!slot) co_return slot.error();
   auto index = co_await slot->commit(leaf.outcome, leaf.reason);

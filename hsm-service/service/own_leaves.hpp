@@ -3,7 +3,6 @@
 #include <atomic>
 #include <deque>
 #include <future>
-#include <mutex>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <prometheus/counter.h>
@@ -37,7 +36,7 @@ class OwnLeaves {
 
   // The service ends: from now on what is told goes into the log's reserve if need be, and waits no longer.
   void hurry() { hurried_ = true; }
-  // hurry(), and returns when all that was told is written or lost. Not on the executor's thread.
+  // hurry(), and returns when all that was told is written or lost. From one thread at a time, not the executor's.
   void finish();
 
  private:
@@ -50,17 +49,19 @@ class OwnLeaves {
   };
   void take(Leaf leaf);
   boost::asio::awaitable<void> write_all();
-  boost::asio::awaitable<Result<void>> write(const Leaf& leaf);
-  boost::asio::awaitable<Result<void>> try_once(const Leaf& leaf);
+  boost::asio::awaitable<void> write(Leaf leaf);
+  boost::asio::awaitable<Result<void>> try_until_last(const Leaf& leaf);
+  boost::asio::awaitable<Result<void>> try_once(const Leaf& leaf, bool last);
+  void tell_finished();
 
   ledger::Ledger& ledger_;
   const boost::asio::any_io_executor executor_;
   prometheus::Counter& lost_;
   std::atomic<bool> hurried_{false};
   std::deque<Leaf> waiting_;  // the executor's, as the next
-  bool writing_ = false;
-  std::mutex mutex_;
-  std::shared_future<void> last_;
+  bool writing_ = false;      // write_all() runs
+  std::size_t under_way_ = 0;
+  std::promise<void>* finished_ = nullptr;  // whoever waits in finish()
 };
 
 }  // namespace avseal::service

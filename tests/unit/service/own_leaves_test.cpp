@@ -1,6 +1,7 @@
 #include "service/own_leaves.hpp"
 
-#include <thread>
+#include <future>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,6 +60,22 @@ TEST_F(OwnLeavesTest, GoIntoTheReserveWhenTheServiceEnds) {
   own_leaves->tell("test.second", {});
   own_leaves->finish();
   EXPECT_THAT(leaves(), ElementsAre(HasSubstr("test.last"), HasSubstr("test.first"), HasSubstr("test.second")));
+}
+
+TEST_F(OwnLeavesTest, ThatWaitAreWrittenAtTheEndAlsoWhenMoreWereToldThanMayWait) {
+  fill_disk();
+  std::vector<std::shared_future<void>> told;
+  for (int i = 0; i < 16384 + 100; ++i) told.push_back(own_leaves->tell("test.leaf", {{"n", i}}));
+  told.back().wait();  // lost at once, for too many wait
+  EXPECT_EQ(told.front().wait_for(0s), std::future_status::timeout);
+  own_leaves->finish();
+  for (const auto& one : told) ASSERT_EQ(one.wait_for(0s), std::future_status::ready);
+  const auto all = leaves();
+  ASSERT_GE(all.size(), 1U + 16384U);
+  ASSERT_LT(all.size(), 1U + 16384U + 100U);
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    ASSERT_EQ(boost::json::parse(all[i]).at("details").at("n").as_int64(), static_cast<std::int64_t>(i - 1));
+  }
 }
 
 TEST_F(OwnLeavesTest, DoNotWaitForALogThatHasStoppedAndAreCounted) {
