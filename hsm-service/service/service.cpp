@@ -187,7 +187,7 @@ Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& 
     nodes.push_back(std::move(node));
   }
   const CheckpointSigning checkpoint_signing(*shared.ledger, *nodes.front());
-  std::optional<Witnesses> witnesses;
+  std::optional<Witnesses> witnesses;  // ends last: its destructor may wait for a name server
   if (!shared.config.witnesses.witnesses.empty()) {
     witnesses.emplace(shared.config.witnesses, *shared.ledger, shared.cosigned, shared.config.ledger.directory,
                       *shared.leaves, *shared.metrics);
@@ -216,7 +216,7 @@ Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& 
   shared.leaves->hurry();  // a reload may wait for its leaf
   reloader.finish();
   clock_monitor.reset();
-  witnesses.reset();
+  if (witnesses) witnesses->stop();
   for (auto& node : nodes) node->settle();
   shared.leaves->finish();
   shared.ledger->close();  // resumes what waits for it and has its last checkpoint signed: the io threads must run

@@ -1,8 +1,11 @@
 #include "service/witnesses.hpp"
 
+#include <list>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 #include <prometheus/counter.h>
@@ -44,10 +47,12 @@ struct Standing {
 };
 
 struct Peer {
-  WitnessConfig config;
+  Peer(WitnessConfig with, prometheus::Gauge& gauge) : config(std::move(with)), size(gauge) {}
+  const WitnessConfig config;
   prometheus::Gauge& size;
   Standing current;
-  Standing closed;  // with the log before
+  Standing closed;                // with the log before
+  asio::thread_pool exchange{1};  // a context looks names up one after the other
 };
 
 bool has_cosigned(const Peer& peer, const ledger::Published& head) {
@@ -87,7 +92,7 @@ class Witnesses::Feeder {
                       .Register(metrics);
     for (auto& witness : config.witnesses) {
       auto& size = sizes.Add({{"witness", witness.key.name()}});
-      peers_.push_back(Peer{std::move(witness), size, {}, {}});
+      peers_.emplace_back(std::move(witness), size);
     }
     tell_who_is_at_hand();
   }
@@ -95,6 +100,9 @@ class Witnesses::Feeder {
   void start(asio::io_context& context) {
     for (auto& peer : peers_) asio::co_spawn(context, follow(peer), asio::detached);
     asio::co_spawn(context, watch(), asio::detached);
+  }
+  void stop() {
+    for (auto& peer : peers_) peer.exchange.stop();
   }
 
  private:
@@ -153,8 +161,7 @@ class Witnesses::Feeder {
   }
 
   // Once more from where the witness says that it stands.
-  asio::awaitable<Result<tlog::NoteSignature>> submit(const Peer& peer, Standing& standing,
-                                                      const ledger::Published& head) {
+  asio::awaitable<Result<tlog::NoteSignature>> submit(Peer& peer, Standing& standing, const ledger::Published& head) {
     for (int attempt = 0;; ++attempt) {
       AVSEAL_CO_TRY(auto answer, co_await ask(peer, standing, head));
       if (answer.status == 200) co_return accept(peer, standing, head, answer.body);
@@ -171,7 +178,7 @@ class Witnesses::Feeder {
     }
   }
 
-  asio::awaitable<Result<http::ClientResponse>> ask(const Peer& peer, const Standing& standing,
+  asio::awaitable<Result<http::ClientResponse>> ask(Peer& peer, const Standing& standing,
                                                     const ledger::Published& head) {
     AVSEAL_CO_TRY(auto note, tlog::Note::parse(head.note));
     const auto files = tlog::open_directory(directory_of(head));
@@ -186,7 +193,8 @@ class Witnesses::Feeder {
     http::Headers headers{{"content-type", "text/plain; charset=utf-8"}};
     std::string url = peer.config.url + "/add-checkpoint";
     std::string body = request.to_string();
-    co_return co_await http::fetch(client, http::Method::post, std::move(url), std::move(headers), std::move(body));
+    auto exchange = http::fetch(client, http::Method::post, std::move(url), std::move(headers), std::move(body));
+    co_return co_await asio::co_spawn(peer.exchange, std::move(exchange), asio::use_awaitable);
   }
 
   static Result<tlog::NoteSignature> accept(const Peer& peer, Standing& standing, const ledger::Published& head,
@@ -264,7 +272,7 @@ class Witnesses::Feeder {
   prometheus::Family<prometheus::Counter>& failures_;
   prometheus::Gauge& unwitnessed_;
   prometheus::Gauge& alarm_;
-  std::vector<Peer> peers_;
+  std::list<Peer> peers_;
   SteadyClock::time_point seen_ = SteadyClock::now();  // the newest checkpoint by a witness
   bool alarmed_ = false;
 };
@@ -277,8 +285,14 @@ Witnesses::Witnesses(WitnessesConfig config, ledger::Ledger& ledger, ledger_http
 }
 
 Witnesses::~Witnesses() {
+  stop();
+}
+
+void Witnesses::stop() {
+  if (!thread_.joinable()) return;
   context_.stop();
   thread_.join();
+  feeder_->stop();
 }
 
 }  // namespace avseal::service

@@ -27,16 +27,20 @@ struct WitnessesConfig {
 };
 
 // Has the newest published checkpoint, and the last one of the log that was closed last, cosigned by each witness (C2SP
-// tlog-witness, add-checkpoint), on a thread of its own: neither a slow witness nor a slow disk holds anything else up,
-// another witness neither. Alarms: a log line, the leaves "ledger.unwitnessed" and "ledger.witnessed", and metrics.
+// tlog-witness, add-checkpoint), on threads of its own: neither a slow witness, or a name that is looked up for long,
+// nor a slow disk holds anything else up, another witness neither. Alarms: a log line, the leaves "ledger.unwitnessed"
+// and "ledger.witnessed", and metrics.
 class Witnesses {
  public:
   // All that is referred to outlives this.
   Witnesses(WitnessesConfig config, ledger::Ledger& ledger, ledger_http::Cosigned& cosigned,
             std::filesystem::path directory, OwnLeaves& leaves, prometheus::Registry& metrics);
-  ~Witnesses();  // ends what is under way
+  ~Witnesses();  // may last as long as a name is looked up
   Witnesses(const Witnesses&) = delete;
   Witnesses& operator=(const Witnesses&) = delete;
+
+  // Nothing that is referred to is used any more; waits for no network.
+  void stop();
 
  private:
   class Feeder;
