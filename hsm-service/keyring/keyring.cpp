@@ -216,6 +216,7 @@ asio::awaitable<Result<Bytes>> PooledKeyring::sign_for(SetupPtr setup, UseSink u
   request.input = input;
   request.deadline = deadline;
   request.priority = priority;
+  request.for_slot = uses.is_slot();
   asio::steady_timer pause(co_await asio::this_coro::executor);
   for (unsigned bad = 0; bad < max_bad_signatures; ++bad) {
     pool->submit(request);

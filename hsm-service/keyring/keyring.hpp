@@ -74,7 +74,7 @@ class Keyring {
   [[nodiscard]] virtual bool has_late_uses() const = 0;
   virtual void tell_late_uses(ledger::Slot& slot) = 0;
 
-  // Ends the connections that owe signatures which nobody waits for any more: on_worker_lost tells of them.
+  // Nothing but checkpoints is signed any more: who waits gets "hsm-unavailable", connections that owe signatures end.
   virtual void give_up_late() = 0;
 
   // Fails what waits with "hsm-unavailable" and ends the connections. Done by the destructor too; either before the

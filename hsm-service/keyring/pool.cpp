@@ -37,7 +37,7 @@ bool is_refusal(std::string_view reason) {
 
 Error Pool::why_not(const Request& request) const {
   const auto& name = keys_[request.key].name;
-  if (closed_) return errors::unavailable(name, "this node is shutting down");
+  if (ends(request)) return errors::unavailable(name, "this node is shutting down");
   if (!request.last_failure.empty()) return errors::unavailable(name, request.last_failure);
   if (!has_usable_worker(request.key)) return errors::unavailable(name, status(request.key).why_not);
   return errors::deadline(name);
@@ -49,7 +49,7 @@ void Pool::submit(Request& request) {
   if (request.submitted == Instant{} && !request.only) request.deadline -= answer_margin;
   request.submitted = now;
   request.answer.reset();
-  if (closed_) return deliver(request, errors::unavailable(key.name, "this node is shutting down"));
+  if (ends(request)) return deliver(request, errors::unavailable(key.name, "this node is shutting down"));
   if (now >= request.deadline) return deliver(request, errors::deadline(key.name));
   if (Worker* worker = choose(request, now)) return assign(*worker, request, now);
   if (request.only)
@@ -189,7 +189,7 @@ void Pool::failed(Worker& worker, Request& request, const Error& error) {
 
 void Pool::retry(Request& request, Discard why) {
   PoolKey& key = keys_[request.key];
-  if (closed_) return deliver(request, errors::unavailable(key.name, "this node is shutting down"));
+  if (ends(request)) return deliver(request, why_not(request));
   if (now_steady() >= request.deadline) return deliver(request, why_not(request));
   if (request.only) {
     return deliver(request, errors::unavailable(key.name, why == Discard::late ? "no answer within the attempt's limit"
@@ -223,6 +223,10 @@ void Pool::inherit_late_uses(Pool& earlier) {
 }
 
 void Pool::give_up_late() {
+  late_ = true;
+  for (auto& key : keys_) {
+    fail_waiting(key, [](const Request& request) { return request.for_slot; });
+  }
   for (const auto& worker : workers_) worker->give_up_late();
 }
 

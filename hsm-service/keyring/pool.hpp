@@ -56,7 +56,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   [[nodiscard]] bool has_late_uses() const { return !late_uses_.empty(); }
   [[nodiscard]] std::vector<ledger::KeyUse> take_late_uses();
   void inherit_late_uses(Pool& earlier);
-  void give_up_late();
+  void give_up_late();  // and refuses from now on what is for a slot
   [[nodiscard]] std::chrono::milliseconds attempt_limit() const { return config_.attempt_limit; }
 
   // What the breaker of the worker's token goes by: a good answer; a failed, late or false one.
@@ -100,6 +100,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   [[nodiscard]] bool has_usable_worker(std::size_t key) const;
   [[nodiscard]] Error why_not(const Request& request) const;
   [[nodiscard]] std::string why_not(const Worker& worker, std::size_t key) const;  // empty: usable
+  [[nodiscard]] bool ends(const Request& request) const { return closed_ || (late_ && request.for_slot); }
   void arm();
   void tick();
 
@@ -109,6 +110,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   boost::asio::steady_timer changed_;  // wakes wait_until_usable
   bool armed_ = false;
   bool closed_ = false;
+  bool late_ = false;  // give_up_late() was called
   std::vector<PoolKey> keys_;
   std::vector<PoolToken> tokens_;
   std::vector<std::unique_ptr<Worker>> workers_;

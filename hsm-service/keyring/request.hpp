@@ -49,6 +49,7 @@ struct Request {
   ByteView aad;
   Instant deadline;
   Priority priority = Priority::live;
+  bool for_slot = false;            // a signature, of what a slot is open for
   std::optional<std::size_t> only;  // this worker and no other, one attempt (probes)
 
   Instant submitted;

@@ -289,8 +289,10 @@ void Worker::sweep(Instant now, std::chrono::milliseconds attempt_limit) {
 }
 
 void Worker::give_up_late() {
-  const auto forgotten = [](const Entry& entry) { return !entry.digest.empty(); };
-  if (std::any_of(entries_.begin(), entries_.end(), forgotten)) lost(errors::worker_unusable("its answers are late"));
+  const auto late = [](const Entry& entry) {
+    return !entry.digest.empty() || (entry.request != nullptr && entry.request->for_slot);
+  };
+  if (std::any_of(entries_.begin(), entries_.end(), late)) lost(errors::worker_unusable("its answers are late"));
 }
 
 AttemptMetrics& Worker::attempt_metrics(std::size_t key) {

@@ -55,7 +55,7 @@ class Worker {
   // Marks attempts that outlived the limit and gives their requests back to the pool.
   void sweep(Instant now, std::chrono::milliseconds attempt_limit);
   void avoid(Instant now);  // it failed a request: avoided for a while, longer each time in a row
-  void give_up_late();      // ends the connection if it owes a signature that nobody waits for
+  void give_up_late();      // ends the connection if it owes a signature, but for a checkpoint that is waited for
   void distrust() { distrusted_ = true; }
 
  private:

@@ -13,6 +13,8 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr std::chrono::milliseconds closing_limit{1000};  // for slots that are open to be committed
+
 // Ids of leaves: different from all that were and will be.
 class LeafIds {
  public:
@@ -97,7 +99,10 @@ class NodeLedger final : public Ledger {
   [[nodiscard]] std::uint64_t size() const override { return writer_->size(); }
   [[nodiscard]] Result<void> healthy() const override { return writer_->healthy(); }
   [[nodiscard]] bool stopped() const override { return writer_->stopped(); }
-  void close() override { stop(); }
+  void close() override {
+    if (!stopped()) writer_->await_places(closing_limit);
+    stop();
+  }
 
   void start_publishing(Checkpointer checkpointer, std::chrono::milliseconds interval);
 

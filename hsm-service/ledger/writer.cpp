@@ -11,6 +11,8 @@ namespace {
 // A clock that is behind the last leaf by no more is taken for one that was slewed.
 constexpr std::chrono::milliseconds clock_tolerance{2000};
 
+constexpr std::chrono::milliseconds places_poll{2};
+
 Error closed() {
   return errors::stopped("the log is closed: the service is stopping");
 }
@@ -78,6 +80,9 @@ void Writer::push(Entry entry) {
   std::unique_lock lock(mutex_);
   if (stopping_ || stopped()) {
     lock.unlock();
+    for (const auto& use : entry.draft.uses) {
+      spdlog::error("event=use-lost worker={} key={} sequence={}", use.worker, use.key, use.sequence);
+    }
     if (entry.done) entry.done(why_not());
     return;
   }
@@ -173,6 +178,11 @@ void Writer::stop_for_good(const Error& why) {
   why_ = why;
   state_ = State::failed;
   spdlog::critical("the ledger stops for good: {}", why.detail);
+}
+
+void Writer::await_places(std::chrono::milliseconds limit) const {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (places_.load() != 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(places_poll);
 }
 
 void Writer::close(std::optional<LeafDraft> last) {

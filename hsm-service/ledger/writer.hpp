@@ -59,7 +59,8 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void lose_log(const Error& why);              // while it is paused: until use_log() everything is refused
   void on_growth(std::function<void()> grown);  // called on the writer's thread when leaves are on disk
   void stop_for_good(const Error& why);         // what is on disk stays, nothing is added
-  void close(std::optional<LeafDraft> last);    // commits what waits and the last leaf; joins the threads
+  void await_places(std::chrono::milliseconds limit) const;  // until all are given back, so long at most
+  void close(std::optional<LeafDraft> last);                 // commits what waits and the last leaf; joins the threads
 
  private:
   friend class Place;

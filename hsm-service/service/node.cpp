@@ -1,5 +1,6 @@
 #include "service/node.hpp"
 
+#include <algorithm>
 #include <future>
 
 #include <boost/asio/co_spawn.hpp>
@@ -17,6 +18,7 @@ namespace avseal::service {
 namespace {
 
 constexpr std::chrono::milliseconds late_retry{250};
+constexpr std::chrono::milliseconds settle_poll{10};
 
 boost::json::object json_of(const std::vector<std::pair<std::string, std::uint64_t>>& sequences) {
   boost::json::object by_key;
@@ -42,8 +44,8 @@ void Node::stop() {
   thread_.join();
 }
 
-void Node::settle() {
-  if (keyring_) boost::asio::co_spawn(context_, give_up_late(), boost::asio::use_future).get();
+void Node::settle(std::chrono::steady_clock::time_point until) {
+  if (keyring_) boost::asio::co_spawn(context_, give_up_late(until), boost::asio::use_future).get();
 }
 
 keyring::KeyringConfig Node::with_hooks(keyring::KeyringConfig config) {
@@ -176,13 +178,21 @@ boost::asio::awaitable<void> Node::tell_late_uses() {
     }
     keyring_->tell_late_uses(*slot);
     auto logged = co_await slot->commit(ledger::Outcome::discarded, "answer-late");
-    if (!logged) spdlog::error("event=leaf-not-written type=keys.late reason={}", logged.error().reason);
+    if (!logged && (last || shared_.ledger->stopped())) shared_.leaves->lost(event, logged.error());
   }
   telling_late_uses_ = false;
 }
 
-boost::asio::awaitable<void> Node::give_up_late() {
+boost::asio::awaitable<void> Node::give_up_late(std::chrono::steady_clock::time_point until) {
   ending_ = true;
+  const auto owes = [](const keyring::TokenStatus& token) { return token.in_flight != 0; };
+  boost::asio::steady_timer timer(context_);
+  for (;;) {
+    const auto tokens = keyring_->tokens();
+    if (std::none_of(tokens.begin(), tokens.end(), owes) || std::chrono::steady_clock::now() >= until) break;
+    timer.expires_after(settle_poll);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  }
   keyring_->give_up_late();
   co_await tell_late_uses();
 }

@@ -43,8 +43,9 @@ class Node {
   Result<void> open_keyring(keyring::KeyringConfig config);
   // Makes the roles that the configuration has, with the opened store.
   Result<void> add_roles(store::Store& store, KeyChanges& key_changes);
-  // Before the ledger is closed: tells of all signatures that were made and nobody waits for, or may still be made.
-  void settle();
+  // Before the ledger is closed: waits until the workers have answered, until then at most; gives up what is signed for
+  // slots still or was given up before, and tells of all signatures that were made or may still be made.
+  void settle(std::chrono::steady_clock::time_point until);
   void stop();
 
   // The two halves of a reload, on the node's own thread; see keyring::Keyring.
@@ -61,7 +62,7 @@ class Node {
   void worker_connected(const keyring::WorkerCounts& counts);
   void worker_lost(const keyring::WorkerLoss& loss);
   void late_use();
-  boost::asio::awaitable<void> give_up_late();
+  boost::asio::awaitable<void> give_up_late(std::chrono::steady_clock::time_point until);
   boost::asio::awaitable<void> tell_late_uses();
   boost::asio::awaitable<void> close_keyring();
   void breaker_changed(const keyring::BreakerChange& change);

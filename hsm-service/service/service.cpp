@@ -32,6 +32,7 @@ using namespace std::chrono_literals;
 
 constexpr auto start_limit = 30s;  // for the HSM to unwrap the row key
 constexpr auto drain_limit = 10s;
+constexpr auto settle_limit = 3s;  // for signatures that clients who left have asked for, and of the CRL
 
 Result<std::unique_ptr<keyring::Workers>> start_workers(Shared& shared, Control& control) {
   const Config& config = shared.config;
@@ -217,7 +218,8 @@ Result<void> serve_on(std::vector<std::unique_ptr<Node>>& nodes, const Serving& 
   reloader.finish();
   clock_monitor.reset();
   if (witnesses) witnesses->stop();
-  for (auto& node : nodes) node->settle();
+  const auto settled = std::chrono::steady_clock::now() + settle_limit;
+  for (auto& node : nodes) node->settle(settled);
   shared.leaves->finish();
   shared.ledger->close();  // resumes what waits for it and has its last checkpoint signed: the io threads must run
   for (auto& node : nodes) node->stop();

@@ -90,23 +90,60 @@ TEST_F(KeyringTest, LostWorkersRequestsAreAnsweredByAnother) {
   EXPECT_EQ(uses().size(), 16U);  // nothing twice
 }
 
-TEST_F(KeyringTest, ConnectionThatOwesWhatNobodyWaitsForIsGivenUpOnRequest) {
+TEST_F(KeyringTest, ConnectionThatOwesNothingIsNotGivenUp) {
+  add_worker();
+  open();
+  ASSERT_TRUE(sign("before"));
+  keyring->give_up_late();
+  EXPECT_TRUE(losses.empty());
+}
+
+TEST_F(KeyringTest, ConnectionThatOwesWhatNobodyWaitsForIsGivenUp) {
   auto& late = add_worker();
   open();
-  keyring->give_up_late();
-  EXPECT_TRUE(losses.empty()) << "it owes nothing";
   late.on_request = FakeWorker::keep;
-  const auto& awaited = begin("awaited");
   const auto& forgotten = begin("forgotten", 100ms);
-  ASSERT_TRUE(run_until([&] { return forgotten.result && late.kept.size() == 2; }));
+  ASSERT_TRUE(run_until([&] { return forgotten.result && late.kept.size() == 1; }));
   keyring->give_up_late();
   ASSERT_EQ(losses.size(), 1U);
-  EXPECT_EQ(losses[0].in_flight, 2U);
-  late.on_request = [](FakeWorker& self, const tokend::Request& request) { self.answer(request); };
-  run_until([&] { return awaited.result.has_value(); });
-  EXPECT_TRUE(verifies(awaited));
+  EXPECT_EQ(losses[0].in_flight, 1U);
   keyring->give_up_late();
   EXPECT_EQ(losses.size(), 1U);
+}
+
+TEST_F(KeyringTest, SignaturesThatAreWaitedForAreGivenUpAndNotMadeElsewhere) {
+  auto& slow = add_worker();
+  auto& other = add_worker();
+  open();
+  slow.on_request = FakeWorker::keep;
+  other.on_request = FakeWorker::keep;
+  for (int i = 0; i < 4; ++i) begin(fmt::format("{}", i));
+  ASSERT_TRUE(run_until([&] { return slow.kept.size() == 2 && other.kept.size() == 2; }));
+  keyring->give_up_late();
+  begin("too late");
+  run_until([&] { return std::all_of(signatures.begin(), signatures.end(), [](auto& one) { return one.result; }); });
+  for (const auto& one : signatures) EXPECT_EQ(one.result->error().reason, "hsm-unavailable") << one.input;
+  ASSERT_EQ(losses.size(), 2U);
+  EXPECT_EQ(losses[0].in_flight + losses[1].in_flight, 4U);
+  for (auto* worker : {&slow, &other}) {
+    worker->on_request = [](FakeWorker& self, const tokend::Request& request) { self.answer(request); };
+  }
+  EXPECT_TRUE(run(keyring->wrap(Secret::copy_of(Bytes(32, 7)), {}, std::chrono::steady_clock::now() + 5s)))
+      << "the connections come again";
+  EXPECT_EQ(slow.seen + other.seen, 5U) << "and no signature is asked for again";
+}
+
+TEST_F(KeyringTest, SignaturesThatWaitForAWorkerAreGivenUp) {
+  auto& gone = add_worker();
+  open();
+  gone.kill();
+  run_until([&] { return !keyring->status()[0].can_sign; });
+  const auto& waiting = begin("waiting");
+  run_until([] { return true; });
+  EXPECT_FALSE(waiting.result);
+  keyring->give_up_late();
+  run_until([&] { return waiting.result.has_value(); });
+  EXPECT_EQ(waiting.result->error().reason, "hsm-unavailable");
 }
 
 TEST_F(KeyringTest, WaitsForTheReconnectionOfTheOnlyWorker) {
