@@ -29,10 +29,11 @@ struct ExportOptions {
 Result<std::string> export_range(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options,
                                  const Progress& progress);
 
-// Holds the files of an export to its manifest, its checkpoint, and the rules of leaves, as far as a part of a log can
-// be. Findings go to the verdict; an Error says why it could not be judged.
-bool is_export(const std::filesystem::path& directory);
-Result<Verified> check_export(const std::filesystem::path& directory, const Trust& trust, Verdict& verdict,
-                              const Progress& progress);
+// Has the files by which an export is known. That it is one, and no log, only who asks for the verdict can say.
+bool looks_like_export(const std::filesystem::path& directory);
+// Holds the files of an export to its manifest, its checkpoint, those in `held`, and the rules of leaves, as far as a
+// part of a log can be. Findings go to the verdict; an Error says why it could not be judged.
+Result<Verified> check_export(const std::filesystem::path& directory, const Trust& trust,
+                              std::span<const HeldNote> held, Verdict& verdict, const Progress& progress);
 
 }  // namespace avseal::audit

@@ -16,7 +16,7 @@ constexpr std::string_view log_text =
     R"README(A part of the log {origin}: its entries {from} to {last}, and what proves that they are in it.
 
 The log is a Merkle tree (RFC 6962) in the files of C2SP tlog-tiles; `checkpoint` is a C2SP signed note of its head: {size} entries.
-`avseal ledger verify` checks all of this at once, with --vkey or --policy. Below is how to do it by hand, with a POSIX shell, openssl
+`avseal ledger verify --export` checks all of this at once, with --vkey or --policy. Below is how to do it by hand, with a POSIX shell, openssl
 and coreutils. The lines with four spaces before them are commands; run them in this directory. The last one of each part says OK.
 
 1. The key of the log
@@ -121,7 +121,7 @@ std::string readme_text(const ExportReadme& with) {
   out += end_text;
   if (!with.earlier.empty()) {
     out += fmt::format(
-        "\nThe log continues the checkpoints that the exporter held of {} entries, in earlier/: `avseal ledger verify` "
+        "\nThe log continues the checkpoints that the exporter held of {} entries, in earlier/: `avseal ledger verify --export` "
         "proves it from the tiles.\n",
         fmt::join(with.earlier, ", "));
   }

@@ -97,6 +97,10 @@ inline constexpr Rule log_shrunk{"log-shrunk", "a log at least as large as the c
 inline constexpr Rule log_forked{"log-forked", "one root for one size",
                                  "the log key signed two histories. Both checkpoints together prove it: keep them and "
                                  "stop relying on the log"};
+inline constexpr Rule checkpoint_unproved{
+    "checkpoint-unproved", "an export with the tiles that prove that its log continues the checkpoint",
+    "the log may be another than the one that was signed then: ask for an export that takes this checkpoint along "
+    "(avseal ledger export --checkpoint)"};
 inline constexpr Rule log_rewritten{"log-rewritten", "a log that continues what the checkpoint that you hold signs",
                                     "leaves that were signed were altered or removed and the tree made anew. Your "
                                     "checkpoint proves it; keep it and stop relying on the log"};

@@ -41,8 +41,9 @@ struct Verified {
   std::uint64_t awaiting = 0;   // leaves in segments that have no checkpoint yet
   std::int64_t first_time = 0;  // of the leaves that were read, Unix milliseconds
   std::int64_t last_time = 0;
-  std::optional<std::map<std::string, KeyTotal>> totals;  // by key; nothing unless all of the log was read
-  std::optional<SavedHistory> numbers;                    // of the checkpoint, for the next verification
+  std::optional<std::map<std::string, KeyTotal>> totals;        // by key; nothing unless all of the log was read
+  std::optional<SavedHistory> numbers;                          // of the checkpoint, for the next verification
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> part;  // of an export: its leaves first <= index < second
 };
 
 // Findings go to the verdict; an Error says why the log could not be judged.

@@ -88,7 +88,7 @@ void add_ledger_export(CLI::App& ledger, int& exit_code) {
   command->add_option("--out", options->out, "directory to make")->required();
   command->footer(
       "Over HTTPS the node signs the manifest with the key of the log, and records the export. Check an export with\n"
-      "`avseal ledger verify DIRECTORY`, or as its README says with openssl and coreutils.\n\n"
+      "`avseal ledger verify --export DIRECTORY`, or as its README says with openssl and coreutils.\n\n"
       "  avseal ledger export --url https://node --cacert ca.pem --cert me.pem --key me.key --vkey ledger.vkey \\\n"
       "      --from 0 --to 500 --out may");
   command->callback([options, &exit_code] {

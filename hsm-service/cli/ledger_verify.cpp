@@ -29,6 +29,7 @@ struct Options {
   std::string since;
   std::string save;
   HsmLogInput hsm_log;
+  bool is_export = false;
   unsigned threads = 0;
   bool json = false;
 };
@@ -104,7 +105,9 @@ void print_text(const audit::Verified& verified, const HsmSeen& hsm, const audit
   fmt::print("\n");
   if (hsm.entries != 0) fmt::print("HSM log   {} entries of {} logs\n", hsm.entries, hsm.logs);
   if (verified.awaiting != 0) fmt::print("awaiting  {} leaves have no checkpoint yet\n", verified.awaiting);
-  fmt::print("verdict   {}\n", verdict.good() ? "good" : "NOT GOOD");
+  fmt::print("verdict   {}", verdict.good() ? "good" : "NOT GOOD");
+  if (verified.part) fmt::print(", of leaves {} to {} alone", verified.part->first, verified.part->second - 1);
+  fmt::print("\n");
 }
 
 boost::json::array as_json(const doctor::Findings& findings) {
@@ -146,6 +149,8 @@ void print_json(const audit::Verified& verified, const HsmSeen& hsm, const audit
                                {"signatures", verified.uses},
                                {"size", verified.size},
                                {"version", 1}};
+  if (const auto& part = verified.part)
+    document["export"] = boost::json::object{{"from", part->first}, {"to", part->second}};
   if (hsm.entries != 0) document["hsm_log"] = as_json(hsm);
   fmt::print("{}\n", tokens::canonical_json(document));
 }
@@ -159,7 +164,18 @@ Result<void> save(const std::string& file, const audit::Verified& verified) {
   return replace_file(file, verified.note);
 }
 
+// What is judged is the caller's choice: a file in the directory must not make a part of it do for the whole.
+Result<void> refuse_export(const std::string& directory) {
+  if (directory.empty() || !audit::looks_like_export(directory)) return {};
+  return errors::make(
+      Category::invalid, "export-not-asked-for",
+      fmt::format("{}: expected a log, found the manifest and SHA256SUMS of an export, a part of one; --export judges "
+                  "that part alone, and a log must not have these files",
+                  directory));
+}
+
 Result<int> verify_log(const Options& options) {
+  if (!options.is_export) AVSEAL_CHECK(refuse_export(options.input.directory));
   AVSEAL_TRY(const auto source, options.input.source());
   AVSEAL_TRY(auto policy, options.input.trust.read());
   const auto trust = audit::Trust::of_policy(std::move(policy));
@@ -169,9 +185,8 @@ Result<int> verify_log(const Options& options) {
   const auto verified = [&] {
     ProgressBar bar("verifying", "leaves");
     how.progress = [&bar](std::uint64_t leaves, std::uint64_t all) { bar.show(leaves, all); };
-    const auto& directory = options.input.directory;
-    if (!directory.empty() && audit::is_export(directory)) {
-      return audit::check_export(directory, trust, verdict, how.progress);
+    if (options.is_export) {
+      return audit::check_export(options.input.directory, trust, how.held, verdict, how.progress);
     }
     return audit::verify(*source, trust, how, verdict);
   }();
@@ -204,8 +219,13 @@ void add_ledger_verify(CLI::App& ledger, int& exit_code) {
                           "numbers in FILE.numbers");
   since->check(CLI::ExistingFile);
   options->hsm_log.add_to(*command, since);
-  command->add_option("--save-checkpoint", options->save,
-                      "file for the log's checkpoint, once all is found good; FILE.numbers keeps what --since needs");
+  auto* save = command->add_option(
+      "--save-checkpoint", options->save,
+      "file for the log's checkpoint, once all is found good; FILE.numbers keeps what --since needs");
+  command->add_flag("--export", options->is_export, "DIRECTORY is an export: the verdict is of its leaves alone")
+      ->needs(command->get_option("DIRECTORY"))
+      ->excludes(since)
+      ->excludes(save);
   command->add_option("--threads", options->threads, "instead of one for each processor")
       ->check(CLI::Range(1U, max_threads));
   command->add_flag("--json", options->json, "one JSON object, for programs");
@@ -218,6 +238,7 @@ void add_ledger_verify(CLI::App& ledger, int& exit_code) {
       "  avseal ledger verify run/ledger --vkey run/artifacts/ledger.vkey --save-checkpoint seen\n"
       "  avseal ledger verify --url https://node --cacert ca.pem --cert me.pem --key me.key --policy policy --since "
       "seen\n"
+      "  avseal ledger verify --export may --vkey ledger.vkey --checkpoint seen\n"
       "  avseal ledger verify /var/lib/avseal/ledger --vkey ledger.vkey --hsm-log get-logs-*.txt --hsm-profile "
       "yubihsm2 \\\n"
       "    --hsm-key avatar-id=0x0101 --hsm-key ledger=0x0105 --hsm-tests 420");

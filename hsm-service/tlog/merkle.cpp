@@ -11,6 +11,9 @@ namespace {
 constexpr std::array<std::uint8_t, 1> leaf_prefix{0x00};
 constexpr std::array<std::uint8_t, 1> node_prefix{0x01};
 
+constexpr const char* index_too_large = "the index is not below the size of the tree";
+constexpr const char* older_is_larger = "the older tree is the larger one";
+
 tokens::Sha256Stream& stream() {
   thread_local tokens::Sha256Stream one;
   return one;
@@ -108,6 +111,7 @@ Result<Hash> root_at(std::uint64_t size, const NodeReader& nodes) {
 }
 
 Result<std::vector<Hash>> inclusion_proof(std::uint64_t index, std::uint64_t size, const NodeReader& nodes) {
+  if (index >= size) return inclusion_wrong(index_too_large);
   std::vector<Hash> proof;
   std::uint64_t start = 0;
   std::uint64_t end = size;
@@ -122,6 +126,8 @@ Result<std::vector<Hash>> inclusion_proof(std::uint64_t index, std::uint64_t siz
 }
 
 Result<std::vector<Hash>> consistency_proof(std::uint64_t old_size, std::uint64_t size, const NodeReader& nodes) {
+  if (old_size > size) return consistency_wrong(older_is_larger);
+  if (old_size == 0) return std::vector<Hash>();
   std::vector<Hash> proof;
   std::uint64_t start = 0;
   std::uint64_t end = size;
@@ -143,7 +149,7 @@ Result<std::vector<Hash>> consistency_proof(std::uint64_t old_size, std::uint64_
 
 Result<void> verify_inclusion(std::uint64_t index, std::uint64_t size, const Hash& leaf, const Hash& root,
                               std::span<const Hash> proof) {
-  if (index >= size) return inclusion_wrong("the index is not below the size of the tree");
+  if (index >= size) return inclusion_wrong(index_too_large);
   auto node = index;
   auto last = size - 1;
   Hash hash = leaf;
@@ -168,7 +174,7 @@ Result<void> verify_inclusion(std::uint64_t index, std::uint64_t size, const Has
 
 Result<void> verify_consistency(std::uint64_t old_size, const Hash& old_root, std::uint64_t size, const Hash& root,
                                 std::span<const Hash> proof) {
-  if (old_size > size) return consistency_wrong("the older tree is the larger one");
+  if (old_size > size) return consistency_wrong(older_is_larger);
   if (old_size == 0 || old_size == size) {
     if (!proof.empty()) return consistency_wrong("expected no hashes");
     const Hash expected = old_size == 0 ? tokens::sha256({}) : root;

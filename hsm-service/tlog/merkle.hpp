@@ -36,8 +36,9 @@ class Frontier {
 // The root of the perfect subtree over the leaves [index << level, (index + 1) << level).
 using NodeReader = std::function<Result<Hash>(unsigned level, std::uint64_t index)>;
 
-// Of the tree of the first `size` leaves of what `nodes` knows. index < size; 0 < old_size <= size. Hashes are in the
-// order of RFC 9162 sections 2.1.3.1 and 2.1.4.1. Errors: those of nodes.
+// Of the tree of the first `size` leaves of what `nodes` knows. Hashes are in the order of RFC 9162 sections 2.1.3.1
+// and 2.1.4.1; none for the empty tree. Errors: those of nodes; "inclusion-wrong", "consistency-wrong" where there can
+// be no proof, for index >= size or old_size > size.
 Result<Frontier> frontier_at(std::uint64_t size, const NodeReader& nodes);
 Result<Hash> root_at(std::uint64_t size, const NodeReader& nodes);
 Result<std::vector<Hash>> inclusion_proof(std::uint64_t index, std::uint64_t size, const NodeReader& nodes);

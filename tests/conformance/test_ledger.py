@@ -125,8 +125,15 @@ def test_export_proves_itself(played, directory):
     done = played.avseal("ledger", "export", *played.operator_options(), "--vkey", vkey(played), "--from", 100, "--to", 290, "--out", out)
     assert "manifest signed by the node" in done.stdout
     assert len((out / "entries.jsonl").read_text().splitlines()) == 190
-    checked = played.avseal("ledger", "verify", out, "--vkey", vkey(played), "--json")
-    assert json.loads(checked.stdout)["read"] == 190
+    check = lambda *arguments: played.avseal("ledger", "verify", out, "--vkey", vkey(played), *arguments, check=False)
+    checked = json.loads(check("--export", "--json").stdout)
+    assert checked["good"] and checked["read"] == 190 and checked["export"] == {"from": 100, "to": 290}
+    held = check("--export", "--checkpoint", out / "checkpoint")
+    assert held.returncode == 0 and "checkpoint-continued" in held.stdout and "good, of leaves 100 to 289 alone" in held.stdout
+    unasked = check()
+    assert unasked.returncode == 2 and "--export" in unasked.stderr, "a part is never taken for the log"
+    for option in ("--since", "--save-checkpoint"):
+        assert check("--export", option, out / "checkpoint").returncode not in (0, 1, 2)
     commands = "".join(line[4:] for line in (out / "README").read_text().splitlines(keepends=True) if line.startswith("    "))
     by_hand = subprocess.run(["sh", "-e"], input=commands, cwd=out, capture_output=True, text=True)
     assert by_hand.returncode == 0, by_hand.stderr

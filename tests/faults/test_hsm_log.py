@@ -121,7 +121,7 @@ def test_what_cannot_be_compared_says_why(ended, directory, tests):
     twice = run(ended, files, tests, "--hsm-key", "other=0x0101")
     assert twice.returncode == 2 and "each object once" in twice.stderr
     ended.avseal("ledger", "export", ended.ledger, "--vkey", ledger.vkey(ended), "--from", 10, "--to", 20, "--out", directory / "part")
-    part = run(ended, files, tests, of=directory / "part")
+    part = run(ended, files, tests, "--export", of=directory / "part")
     assert part.returncode == 2 and "expected all of the node's log" in part.stderr and json.loads(part.stdout)["good"]
     form = run(ended, files, tests, "--hsm-key", "other=257")
     assert form.returncode == 2 and "NAME=0xID" in form.stderr

@@ -280,7 +280,7 @@ def test_closed_log_is_verified_and_exported(running, auditor, last_year, direct
     out = directory / "export"
     running.avseal("ledger", "export", *running.operator_options(), "--vkey", vkey, "--log", year, "--from", 250, "--to", 260, "--out", out)
     assert [json.loads(line) for line in (out / "entries.jsonl").read_text().splitlines()] == leaves[250:260]
-    assert json.loads(running.avseal("ledger", "verify", out, "--vkey", vkey, "--json").stdout)["good"]
+    assert json.loads(running.avseal("ledger", "verify", "--export", out, "--vkey", vkey, "--json").stdout)["good"]
     # Nor under the name of a stranger's log is it signed.
     _, size, root = (running.ledger / "closed" / str(year) / "checkpoint").read_text().split("\n")[:3]
     for origin, status in ((f"{demo_site.ORIGIN}/{year}", 200), (f"other.example/node/{year}", 404), (demo_site.ORIGIN, 404)):

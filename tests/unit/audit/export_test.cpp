@@ -17,10 +17,11 @@ namespace fs = std::filesystem;
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 using avseal::test::TempDir;
 
@@ -52,14 +53,43 @@ class ExportTest : public ::testing::Test {
     return {};
   }
 
-  Verdict check(std::uint64_t leaves) {
-    Verdict verdict;
+  Result<Verified> check_into(Verdict& verdict, const std::vector<HeldNote>& mine = {}) const {
     const auto trust = Trust::of_keys({key.verifier(std::string(log_origin))});
-    const auto checked = check_export(out, trust, verdict, {});
+    return check_export(out, trust, mine, verdict, {});
+  }
+
+  Verdict check(std::uint64_t leaves, const std::vector<HeldNote>& mine = {}) const {
+    Verdict verdict;
+    const auto checked = check_into(verdict, mine);
     EXPECT_TRUE(checked) << checked.error().detail;
     EXPECT_EQ(checked ? checked->read : 0, leaves);
     return verdict;
   }
+
+  // What everybody can do with an export: alter files, make their sums anew, and a manifest that nobody signed.
+  void pass_off() const {
+    std::string sums;
+    for (const auto& path : files()) {
+      if (path != "SHA256SUMS" && path != "manifest") sums += digest_of(read_file(out / path)) + "  " + path + "\n";
+    }
+    pass_off(sums);
+  }
+  void pass_off(const std::string& sums) const {
+    write_file(out / "SHA256SUMS", sums);
+    const auto text = read_file(out / "manifest");
+    const auto note = tlog::Note::parse(text);
+    auto manifest = tlog::ExportManifest::parse(note ? note->text : text).value();
+    manifest.files = {{tokens::sha256(as_bytes(sums)), "SHA256SUMS"}};
+    write_file(out / "manifest", manifest.text());
+  }
+  [[nodiscard]] std::vector<std::string> files() const {
+    std::vector<std::string> paths;
+    for (const auto& entry : fs::recursive_directory_iterator(out)) {
+      if (entry.is_regular_file()) paths.push_back(entry.path().lexically_relative(out).string());
+    }
+    return paths;
+  }
+  static std::string digest_of(std::string_view bytes) { return tokens::hex_encode(tokens::sha256(as_bytes(bytes))); }
 
   // What the commands of the README print.
   std::string follow_readme() {
@@ -138,6 +168,48 @@ TEST_F(ExportTest, TakesCheckpointsAlong) {
   EXPECT_EQ(make(5, 9).error().reason, "export-source");
 }
 
+TEST_F(ExportTest, ContinuesTheCheckpointsOfItsReader) {
+  held = {earlier};
+  ASSERT_TRUE(make(5, 9));
+  const auto same = read_file(out / "checkpoint");
+  const auto empty = key.sign({std::string(log_origin), 0, tlog::root_of_leaves({})});
+  const auto verdict = check(4, {{"mine", earlier}, {"same", same}, {"empty", empty}});
+  EXPECT_TRUE(verdict.good()) << text_of(verdict);
+  for (const auto* name : {"mine", "same", "empty"}) {
+    EXPECT_THAT(text_of(verdict), HasSubstr(fmt::format("checkpoint-continued | checkpoint {}", name)));
+  }
+}
+
+// The operator signed two histories, and shows each reader one of them.
+TEST_F(ExportTest, IsHeldToTheCheckpointsOfItsReader) {
+  held = {earlier};
+  ASSERT_TRUE(make(5, 9));
+  const auto finding = [&](const tlog::Checkpoint& of) { return text_of(check(4, {{"mine", key.sign(of)}})); };
+  const std::string origin(log_origin);
+  EXPECT_THAT(finding({origin, 300, {}}), HasSubstr("log-rewritten | checkpoint mine"));
+  EXPECT_THAT(finding({origin, size, {}}), HasSubstr("log-forked | checkpoint mine"));
+  EXPECT_THAT(finding({origin, 0, {}}), HasSubstr("log-rewritten | checkpoint mine"));
+  EXPECT_THAT(finding({"demo.example/node-1/2025", 300, {}}), HasSubstr("checkpoint-of-other-log | checkpoint mine"));
+  EXPECT_THAT(text_of(check(4, {{"mine", SoftwareKey().sign({origin, 300, {}})}})),
+              HasSubstr("checkpoint-unsigned | checkpoint mine"));
+}
+
+// Nothing here says that the log continues them: the verdict must not say so either.
+TEST_F(ExportTest, IsNotGoodWhereItCannotBeHeldToACheckpoint) {
+  ASSERT_TRUE(make(900, 910));
+  EXPECT_TRUE(check(10).good());
+  for (const auto& mine : {earlier, key.sign({std::string(log_origin), size + 1, {}})}) {
+    const auto verdict = check(10, {{"mine", mine}});
+    EXPECT_THAT(ids(verdict), ElementsAre("checkpoint-unproved")) << text_of(verdict);
+  }
+}
+
+TEST_F(ExportTest, SaysWhichLeavesItIsAbout) {
+  ASSERT_TRUE(make(5, 9));
+  Verdict verdict;
+  EXPECT_EQ(check_into(verdict).value().part, std::pair(std::uint64_t{5}, std::uint64_t{9}));
+}
+
 TEST_F(ExportTest, RefusesWhatItCannotProve) {
   EXPECT_EQ(make(5, 5).error().reason, "export-range");
   EXPECT_EQ(make(5, size + 1).error().reason, "export-range");
@@ -166,15 +238,12 @@ TEST_F(ExportTest, FindsEachAlteredFile) {
     auto altered = bytes;
     altered[altered.size() / 2] = static_cast<char>(altered[altered.size() / 2] ^ 1);
     write_file(entry.path(), altered);
+    Verdict verdict;
+    const auto checked = check_into(verdict);
     if (path == "manifest") {
-      Verdict verdict;
-      const auto trust = Trust::of_keys({key.verifier(std::string(log_origin))});
-      const auto checked = check_export(out, trust, verdict, {});
       EXPECT_TRUE(!checked || !verdict.good());
     } else {
-      Verdict verdict;
-      const auto trust = Trust::of_keys({key.verifier(std::string(log_origin))});
-      ASSERT_TRUE(check_export(out, trust, verdict, {}));
+      ASSERT_TRUE(checked);
       EXPECT_FALSE(verdict.good()) << path;
       EXPECT_THAT(text_of(verdict), HasSubstr(path)) << path;
     }
@@ -192,22 +261,74 @@ TEST_F(ExportTest, FindsSumsAndManifestsThatWereMadeAnew) {
 
   auto sums = read_file(out / "SHA256SUMS");
   const auto file = read_file(out / "entries.csv");
-  const auto digest_of = [](std::string_view bytes) { return tokens::hex_encode(tokens::sha256(as_bytes(bytes))); };
   write_file(out / "entries.csv", file + "x");
   sums.replace(sums.find(digest_of(file)), 64, digest_of(file + "x"));
   write_file(out / "SHA256SUMS", sums);
-  EXPECT_THAT(ids(check(10)), ElementsAre("export-differs"));
+  EXPECT_THAT(ids(check(10)), Each("export-differs"));
   EXPECT_THAT(text_of(check(10)), HasSubstr("export-differs | SHA256SUMS"));
+}
+
+TEST_F(ExportTest, FindsAlteredCopiesOfTheEntries) {
+  for (const auto* name : {"entries.csv", "entries.jsonl"}) {
+    ASSERT_TRUE(make(300, 310));
+    auto text = read_file(out / name);
+    pass_off();
+    EXPECT_THAT(ids(check(10)), ElementsAre("manifest-unsigned"));
+    text.replace(text.rfind("released"), 8, "refused.");
+    write_file(out / name, text);
+    pass_off();
+    EXPECT_THAT(ids(check(10)), UnorderedElementsAre("export-differs", "manifest-unsigned"));
+    EXPECT_THAT(text_of(check(10)), HasSubstr(fmt::format("export-differs | {} | ", name)));
+    fs::remove(out / name);
+    pass_off();
+    EXPECT_THAT(text_of(check(10)), HasSubstr(fmt::format("export-differs | {} | it is missing", name)));
+  }
+}
+
+TEST_F(ExportTest, FindsFilesThatNothingLists) {
+  ASSERT_TRUE(make(300, 310));
+  write_file(out / "entries-corrected.csv", "1,2,3");
+  EXPECT_THAT(text_of(check(10)), HasSubstr("export-differs | entries-corrected.csv"));
+  fs::remove(out / "entries-corrected.csv");
+  fs::create_directory(out / "more");
+  fs::create_symlink("/etc", out / "more/etc");
+  EXPECT_THAT(text_of(check(10)), HasSubstr("export-differs | more/etc"));
+  fs::remove_all(out / "more");
+  EXPECT_TRUE(check(10).good());
+
+  auto manifest = tlog::ExportManifest::parse(tlog::Note::parse(read_file(out / "manifest")).value().text).value();
+  manifest.files = {{tokens::sha256(as_bytes(read_file(out / "README"))), "README"}};
+  write_file(out / "manifest", key.sign_text(manifest.text(), std::string(log_origin)));
+  EXPECT_THAT(text_of(check(10)), HasSubstr("export-differs | SHA256SUMS"));
+}
+
+// A log with two small files dropped in, which make an export of its first entry of it.
+TEST_F(ExportTest, IsNoLog) {
+  ASSERT_TRUE(make(0, 1));
+  const auto manifest = read_file(out / "manifest");
+  fs::remove_all(out);
+  fs::copy(directory / "log", out, fs::copy_options::recursive);
+  write_file(out / "manifest", manifest);
+  pass_off("");
+  EXPECT_FALSE(check(1).good());
+}
+
+TEST_F(ExportTest, MissesListedFiles) {
+  ASSERT_TRUE(make(300, 310));
+  pass_off(read_file(out / "SHA256SUMS") + digest_of("") + "  gone\n");
+  EXPECT_THAT(text_of(check(10)), HasSubstr("export-differs | gone | it is missing"));
 }
 
 TEST_F(ExportTest, FindsCheckpointsThatAreNotItsOwn) {
   held = {earlier};
   ASSERT_TRUE(make(200, 210));
   write_file(out / "earlier/300.checkpoint", key.sign({"demo.example/node-1/2020", 300, {}}));
-  EXPECT_THAT(text_of(check(10)), HasSubstr("checkpoint-unsigned | earlier/300.checkpoint | it is of another log"));
+  EXPECT_THAT(text_of(check(10)), HasSubstr("checkpoint-of-other-log | earlier/300.checkpoint"));
+  write_file(out / "earlier/300.checkpoint", key.sign({std::string(log_origin), size + 300, {}}));
+  EXPECT_THAT(text_of(check(10)), HasSubstr("checkpoint-unproved | earlier/300.checkpoint"));
   write_file(out / "checkpoint", earlier);
   Verdict verdict;
-  ASSERT_TRUE(check_export(out, Trust::of_keys({key.verifier(std::string(log_origin))}), verdict, {}));
+  ASSERT_TRUE(check_into(verdict));
   EXPECT_THAT(text_of(verdict),
               HasSubstr("checkpoint-unsigned | checkpoint | it is not the one that the manifest names"));
 }

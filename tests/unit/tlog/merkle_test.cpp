@@ -1,5 +1,6 @@
 #include "tlog/merkle.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tlog/tile.hpp"
@@ -137,6 +138,17 @@ TEST(Merkle, NoChangedConsistencyProofHolds) {
   EXPECT_TRUE(verify_consistency(0, root_of_leaves({}), 13, root, {}));
   EXPECT_FALSE(verify_consistency(0, leaves[0], 13, root, {}));
   EXPECT_FALSE(verify_consistency(13, leaves[0], 13, root, {}));
+}
+
+TEST(Merkle, SaysThatThereIsNoProof) {
+  const auto leaves = some_leaves(13);
+  const auto nodes = nodes_of(leaves);
+  for (const std::uint64_t old : {14, 16, 17, 1000}) {
+    EXPECT_EQ(consistency_proof(old, 13, nodes).error().reason, "consistency-wrong") << old;
+  }
+  EXPECT_THAT(consistency_proof(0, 13, nodes).value(), ::testing::IsEmpty());
+  EXPECT_EQ(inclusion_proof(13, 13, nodes).error().reason, "inclusion-wrong");
+  EXPECT_EQ(inclusion_proof(0, 0, nodes).error().reason, "inclusion-wrong");
 }
 
 TEST(Merkle, AFrontierGoesOnFromItsRoots) {
