@@ -1,14 +1,14 @@
 #include "audit/export.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "audit/csv.hpp"
+#include "audit/export_files.hpp"
 #include "audit/export_readme.hpp"
+#include "audit/named_keys.hpp"
 #include "tlog/export_manifest.hpp"
 #include "tlog/proof.hpp"
 #include "tokens/base64.hpp"
@@ -19,16 +19,28 @@ namespace {
 
 using tlog::tile_width;
 using tlog::TileName;
+using Chains = std::map<std::string, Chain>;  // by their files
 
 constexpr std::uint64_t bundles_remembered = 256;  // their tiles
-
-Error directory_error(const std::filesystem::path& path, std::string_view why) {
-  return errors::make(Category::invalid, "export-directory", fmt::format("{}: {}", path.string(), why));
-}
 
 Error source_error(std::string detail) {
   return errors::make(Category::invalid, "export-source",
                       std::move(detail) + "; `avseal ledger verify` says more of this log");
+}
+
+Error certificate_error(const std::string& name, const std::string& kid, std::string_view why) {
+  return errors::make(Category::invalid, "export-certificate",
+                      fmt::format("{}: a certificate of the key with thumbprint {}, {}", name, kid, why));
+}
+
+std::string path_of(const Chain& chain) {
+  return fmt::format("certificates/{}.pem", chain.front().sha256_hex());
+}
+
+std::string pem_of(const Chain& chain) {
+  std::string out;
+  for (const auto& certificate : chain) out += certificate.pem();
+  return out;
 }
 
 std::string pem_of(const tokens::PublicKey& key) {
@@ -39,69 +51,9 @@ std::string pem_of(const tokens::PublicKey& key) {
   return out + "-----END PUBLIC KEY-----\n";
 }
 
-// The files of an export, as they are written.
-class Output {
- public:
-  static Result<Output> make(std::filesystem::path directory) {
-    std::error_code failed;
-    std::filesystem::create_directories(directory, failed);
-    if (failed || !std::filesystem::is_empty(directory, failed)) {
-      return directory_error(directory, failed ? failed.message() : "expected a new or empty directory");
-    }
-    return Output(std::move(directory));
-  }
-
-  Result<void> write(const std::string& path, ByteView bytes) {
-    const auto file = directory_ / path;
-    std::error_code failed;
-    std::filesystem::create_directories(file.parent_path(), failed);
-    std::ofstream out(file, std::ios::binary | std::ios::trunc);
-    out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) return directory_error(file, "cannot be written");
-    digests_[path] = tokens::sha256(bytes);
-    return {};
-  }
-  Result<void> write(const std::string& path, std::string_view text) { return write(path, as_bytes(text)); }
-
-  // Of a file that is written elsewhere.
-  void add(const std::string& path, const tokens::Sha256& digest) { digests_[path] = digest; }
-  [[nodiscard]] std::filesystem::path file(const std::string& path) const { return directory_ / path; }
-  [[nodiscard]] std::string sums() const {
-    std::string out;
-    for (const auto& [path, digest] : digests_) out += fmt::format("{}  {}\n", tokens::hex_encode(digest), path);
-    return out;
-  }
-
- private:
-  explicit Output(std::filesystem::path directory) : directory_(std::move(directory)) {}
-  std::filesystem::path directory_;
-  std::map<std::string, tokens::Sha256> digests_;
-};
-
-// A file that is written piece by piece.
-class Stream {
- public:
-  explicit Stream(const std::filesystem::path& file) : out_(file, std::ios::binary | std::ios::trunc) {}
-  void append(std::string_view text) {
-    out_ << text;
-    digest_.update(as_bytes(text));
-  }
-  Result<void> finish(const std::string& path, Output& output) {
-    out_.close();
-    if (!out_) return directory_error(output.file(path), "cannot be written");
-    output.add(path, digest_.finish());
-    return {};
-  }
-
- private:
-  std::ofstream out_;
-  tokens::Sha256Stream digest_;
-};
-
 class Export {
  public:
-  Export(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options, Output output)
+  Export(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options, ExportFiles output)
       : source_(source),
         policy_(policy),
         options_(options),
@@ -109,7 +61,7 @@ class Export {
         csv_(output_.file("entries.csv")),
         lines_(output_.file("entries.jsonl")) {}
 
-  Result<std::string> run(const Progress& progress);
+  Result<Exported> run(const Progress& progress);
 
  private:
   Result<void> open();
@@ -118,19 +70,24 @@ class Export {
   Result<void> show_first(std::span<const ByteView> entries, std::uint64_t start, std::size_t bundle_offset);
   Result<void> write_earlier();
   Result<void> write_trust();
+  Result<void> write_certificates();
+  Result<std::map<std::string, Chains>> given_certificates() const;
+  Result<Chain> find_certificate(const std::string& kid) const;
   Result<Bytes> read_tile(const TileName& name);
 
   const tlog::Source& source_;
   const tlog::Policy& policy_;
   const ExportOptions& options_;
-  Output output_;
-  Stream csv_;
-  Stream lines_;
+  ExportFiles output_;
+  ExportStream csv_;
+  ExportStream lines_;
   tlog::Note note_;
   tlog::Checkpoint checkpoint_;
   std::optional<tlog::TileNodes> nodes_;
   std::optional<tlog::VerifierKey> key_;
   ExportReadme readme_{};
+  NamedKeys keys_;
+  std::vector<std::string> uncertified_;
   Leaf leaf_;
 };
 
@@ -154,7 +111,7 @@ Result<Bytes> Export::read_tile(const TileName& name) {
   return bytes;
 }
 
-Result<std::string> Export::run(const Progress& progress) {
+Result<Exported> Export::run(const Progress& progress) {
   AVSEAL_CHECK(open());
   AVSEAL_CHECK(write_trust());
   csv_.append(csv_header);
@@ -168,6 +125,7 @@ Result<std::string> Export::run(const Progress& progress) {
     if (progress) progress(index + 1 - first, end - first);
   }
   AVSEAL_CHECK(write_earlier());
+  AVSEAL_CHECK(write_certificates());
   AVSEAL_CHECK(csv_.finish("entries.csv", output_));
   AVSEAL_CHECK(lines_.finish("entries.jsonl", output_));
   AVSEAL_CHECK(output_.write("README", readme_text(readme_)));
@@ -178,7 +136,7 @@ Result<std::string> Export::run(const Progress& progress) {
   manifest.from = options_.from;
   manifest.to = options_.to;
   manifest.files = {{tokens::sha256(as_bytes(sums)), "SHA256SUMS"}};
-  return manifest.text();
+  return Exported{manifest.text(), std::move(uncertified_)};
 }
 
 Result<void> Export::write_bundle(std::uint64_t index) {
@@ -210,17 +168,21 @@ Result<void> Export::write_bundle(std::uint64_t index) {
 }
 
 Result<void> Export::write_entries(std::span<const ByteView> entries, std::uint64_t start) {
+  const auto from = std::max(start, options_.from);
+  const auto to = std::min(start + entries.size(), options_.to);
+  const auto range = entries.subspan(static_cast<std::size_t>(from - start), static_cast<std::size_t>(to - from));
   std::string csv;
   std::string lines;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (start + i < options_.from || start + i >= options_.to) continue;
-    AVSEAL_CHECK(read_leaf(entries[i], leaf_));
+  for (const auto entry : range) {
+    AVSEAL_CHECK(read_leaf(entry, leaf_));
     append_csv_row(csv, leaf_);
-    lines += as_text(entries[i]);
+    lines += as_text(entry);
     lines += '\n';
   }
+  readme_.last_time = leaf_.time / 1000;
   csv_.append(csv);
   lines_.append(lines);
+  add_named_keys(facts_of(range, from, leaf_), keys_);
   return {};
 }
 
@@ -281,11 +243,58 @@ Result<void> Export::write_trust() {
   return output_.write("log.pem", pem_of(public_key));
 }
 
+// By the thumbprint of their key.
+Result<std::map<std::string, Chains>> Export::given_certificates() const {
+  std::map<std::string, Chains> given;
+  for (const auto& [name, chain] : options_.certificates) {
+    const auto kid = chain.front().public_key().thumbprint();
+    if (keys_.count(kid) == 0) {
+      return certificate_error(name, kid,
+                               fmt::format("which no entry from {} to {} names: leave it out, or export entries that "
+                                           "do (a leaf keys.loaded has all keys of a start)",
+                                           options_.from, options_.to - 1));
+    }
+    given[kid].emplace(path_of(chain), chain);
+  }
+  return given;
+}
+
+Result<Chain> Export::find_certificate(const std::string& kid) const {
+  if (!options_.find_certificate) return Chain();
+  AVSEAL_TRY(auto chain, options_.find_certificate(kid));
+  if (chain.empty()) return chain;
+  const auto found = chain.front().public_key().thumbprint();
+  if (found == kid) return chain;
+  return certificate_error(chain.front().sha256_hex(), found, "where that of " + kid + " was asked for");
+}
+
+Result<void> Export::write_certificates() {
+  AVSEAL_TRY(const auto key_of_log, public_key_of(*key_));
+  const auto own = key_of_log.thumbprint();
+  keys_.try_emplace(own, NamedKey{"(of the log)", {}});
+  AVSEAL_TRY(auto given, given_certificates());
+  for (const auto& [kid, key] : keys_) {
+    auto& chains = given[kid];
+    if (chains.empty() && (key.first_use || kid == own)) {
+      AVSEAL_TRY(auto found, find_certificate(kid));
+      if (!found.empty()) chains.emplace(path_of(found), found);
+    }
+    for (const auto& [path, chain] : chains) {
+      AVSEAL_CHECK(output_.write(path, pem_of(chain)));
+      readme_.keys.push_back({kid, key.name, key.first_use, path, chain.front().public_key().algorithm()});
+    }
+    if (!chains.empty() || !key.first_use) continue;
+    readme_.keys.push_back({kid, key.name, key.first_use, {}, {}});
+    uncertified_.push_back(fmt::format("{} (thumbprint {})", key.name, kid));
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<std::string> export_range(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options,
-                                 const Progress& progress) {
-  AVSEAL_TRY(auto output, Output::make(options.directory));
+Result<Exported> export_range(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options,
+                              const Progress& progress) {
+  AVSEAL_TRY(auto output, ExportFiles::make(options.directory));
   return Export(source, policy, options, std::move(output)).run(progress);
 }
 

@@ -8,26 +8,45 @@
 //   tile/..., tile/entries/...  as in the log, as far as the range needs them
 //   first.tlog-proof            the receipt of the first entry
 //   earlier/<size>.checkpoint   checkpoints that the exporter held; the tiles prove that the log continues them
-//   entries.csv, entries.jsonl  the entries of the range, for reading
+//   certificates/<SHA-256>.pem  of keys that the entries name, and of the log's, under the names that a node serves
+//   them entries.csv, entries.jsonl  the entries of the range, for reading
 #pragma once
 
+#include <functional>
+
 #include "audit/verify.hpp"
+#include "tokens/certificate.hpp"
 
 namespace avseal::audit {
 
-struct ExportOptions {
-  std::uint64_t from = 0;
-  std::uint64_t to = 0;                   // the first that is not included
-  std::vector<std::string> earlier;       // notes of checkpoints of the log
-  std::filesystem::path directory;        // made; must be empty
-  bool is_signed = false;                 // the manifest will be
-  std::chrono::milliseconds patience{0};  // with the witnesses of a log that grows: see Trust::read()
+using Chain = std::vector<tokens::Certificate>;  // the key's own first
+
+struct CertificateFile {
+  std::string name;  // for people
+  Chain chain;
 };
 
-// Writes all but `manifest`, of which it gives the text. Nothing is written that does not lead to the root of the
-// checkpoint. Reasons "export-range", "export-directory", "export-source"; those of the source and the trust.
-Result<std::string> export_range(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options,
-                                 const Progress& progress);
+struct ExportOptions {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;                            // the first that is not included
+  std::vector<std::string> earlier;                // notes of checkpoints of the log
+  std::filesystem::path directory;                 // made; must be empty
+  bool is_signed = false;                          // the manifest will be
+  std::chrono::milliseconds patience{0};           // with the witnesses of a log that grows: see Trust::read()
+  std::vector<CertificateFile> certificates = {};  // each of a key that the entries name, or of the log's
+  // Asked for the other keys that signed, by thumbprint; an empty chain: there is none. May be empty.
+  std::function<Result<Chain>(const std::string& kid)> find_certificate = {};
+};
+
+struct Exported {
+  std::string manifest;                  // its text
+  std::vector<std::string> uncertified;  // keys that signed, for people: no certificate of them was at hand
+};
+
+// Writes all but `manifest`. Nothing is written that does not lead to the root of the checkpoint. Reasons
+// "export-range", "export-directory", "export-source", "export-certificate"; those of the source and the trust.
+Result<Exported> export_range(const tlog::Source& source, const tlog::Policy& policy, const ExportOptions& options,
+                              const Progress& progress);
 
 // Has the files by which an export is known. That it is one, and no log, only who asks for the verdict can say.
 bool looks_like_export(const std::filesystem::path& directory);

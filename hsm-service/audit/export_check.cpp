@@ -6,6 +6,7 @@
 
 #include "audit/csv.hpp"
 #include "audit/export.hpp"
+#include "audit/named_keys.hpp"
 #include "audit/rules.hpp"
 #include "tlog/export_manifest.hpp"
 #include "tokens/base64.hpp"
@@ -61,6 +62,7 @@ class ExportCheck {
   void check_earlier();
   void hold(const std::string& place, std::string_view note);
   void compare(const std::string& place, const tlog::Checkpoint& old);
+  void check_certificates();
   void check_bundle(const tlog::Source& source, tlog::TileNodes& nodes, std::uint64_t start);
   void copy(std::span<const ByteView> entries);
   void check_copies();
@@ -71,6 +73,7 @@ class ExportCheck {
   Verdict& verdict_;
   History history_;
   tlog::ExportManifest manifest_;
+  NamedKeys keys_;
   Leaf leaf_;
   tokens::Sha256Stream csv_;  // what entries.csv and entries.jsonl have to be
   tokens::Sha256Stream lines_;
@@ -100,6 +103,7 @@ Result<Verified> ExportCheck::run(std::span<const HeldNote> held, const Progress
     if (progress) progress(index + 1 - first, end - first);
   }
   check_copies();
+  check_certificates();
   out.read = manifest_.to - manifest_.from;
   out.periods = 1;
   out.uses = history_.uses();
@@ -242,7 +246,9 @@ void ExportCheck::check_bundle(const tlog::Source& source, tlog::TileNodes& node
   const auto to = std::min(start + entries->size(), manifest_.to);
   const auto range =
       std::span(*entries).subspan(static_cast<std::size_t>(from - start), static_cast<std::size_t>(to - from));
-  history_.take(facts_of(range, from, leaf_));
+  const auto facts = facts_of(range, from, leaf_);
+  add_named_keys(facts, keys_);
+  history_.take(facts);
   copy(range);
 }
 
@@ -264,6 +270,32 @@ void ExportCheck::check_copies() {
   if (!copied_) return;
   check_file("entries.csv", csv, "another text than the entries give");
   check_file("entries.jsonl", lines, "another text than the entries give");
+}
+
+void ExportCheck::check_certificates() {
+  for (const auto& key : trust_.keys_of(manifest_.checkpoint.origin)) {
+    const auto public_key = public_key_of(key);
+    if (public_key) keys_.try_emplace(public_key->thumbprint(), NamedKey{"(of the log)", {}});
+  }
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_ / "certificates", none)) {
+    const auto place = "certificates/" + entry.path().filename().string();
+    const auto pem = read_text(entry.path());
+    const auto certificate = pem ? tokens::Certificate::from_pem(*pem) : Result<tokens::Certificate>(pem.error());
+    if (!certificate) {
+      verdict_.broken(rules::export_certificate, place, certificate.error().detail);
+      continue;
+    }
+    const auto kid = certificate->public_key().thumbprint();
+    const auto key = keys_.find(kid);
+    if (key == keys_.end()) {
+      verdict_.broken(rules::export_certificate, place, "no entry names its key, which has the thumbprint " + kid);
+    } else {
+      verdict_.ok("certificate-of-key", place,
+                  fmt::format("of key {}: subject {}, issuer {}", key->second.name, certificate->subject(),
+                              certificate->issuer()));
+    }
+  }
 }
 
 void ExportCheck::unproved(std::uint64_t leaf, std::string found) {

@@ -71,12 +71,43 @@ the same neighbours; the receipt of any other entry can be made of the tiles her
     h=$(leaf $work/entry)
 )README";
 
-constexpr std::string_view end_text =
+constexpr std::string_view root_text =
     R"README(    root=$(head -n 3 checkpoint | tail -n 1 | base64 -d | basenc --base16 -w 0)
     [ "$h" = "$root" ] && echo OK
-    rm -r $work
 
-5. What a part of a log cannot show
+5. The certificates
+
+)README";
+
+constexpr std::string_view no_keys_text = R"README(No key signed for these entries, and no certificate was added.
+
+)README";
+
+constexpr std::string_view keys_text =
+    R"README(Entries name each key that signed by its thumbprint (RFC 7638), as `kid`. Those of these entries, and of the log:
+
+{keys}
+)README";
+
+constexpr std::string_view certificates_text =
+    R"README(A certificate is of a key if the key in it has that thumbprint, the SHA-256 of its coordinates in JSON (P-256: of 32 bytes each; P-384: 48).
+
+    base64url() {{ basenc --base64url -w 0 | tr -d =; }}
+    thumbprint() {{
+        openssl x509 -in "$1" -noout -pubkey | openssl pkey -pubin -outform DER | tail -c $((2 * $3)) > $work/point
+        x=$(head -c $3 $work/point | base64url)
+        y=$(tail -c $3 $work/point | base64url)
+        printf '{{"crv":"%s","kty":"EC","x":"%s","y":"%s"}}' $2 $x $y | openssl dgst -sha256 -binary | base64url
+    }}
+{commands}
+Who issued it: with the certificate of a CA that you believe, and at the time of the last entry here,
+`openssl verify -attime {last_time} -CAfile CA.pem -untrusted FILE FILE`.
+
+)README";
+
+constexpr std::string_view limits_text = R"README(    rm -r $work
+
+6. What a part of a log cannot show
 
 That nothing is missing before and behind it, and whether numbers of signatures are missing: only the whole log can. `entries.csv` and
 `entries.jsonl` are copies for reading; the proof is of the entries in tile/entries/.
@@ -107,6 +138,26 @@ std::string way_to_root(std::uint64_t index, std::uint64_t size, const std::vect
   return out;
 }
 
+std::string certificates_part(const ExportReadme& with) {
+  if (with.keys.empty()) return std::string(no_keys_text);
+  std::string keys;
+  std::string commands;
+  for (const auto& key : with.keys) {
+    const bool has_certificate = !key.certificate.empty();
+    keys += fmt::format("  {}  {}, {}: {}\n", key.kid, key.name,
+                        key.first_use ? fmt::format("first in entry {}", *key.first_use) : "in no entry here",
+                        has_certificate ? key.certificate : "its certificate was not at hand");
+    if (!has_certificate) continue;
+    const bool is_p256 = key.algorithm == tokens::Algorithm::es256;
+    commands += fmt::format("    [ \"$(thumbprint {} {})\" = {} ] && echo OK\n", key.certificate,
+                            is_p256 ? "P-256 32" : "P-384 48", key.kid);
+  }
+  auto out = fmt::format(fmt::runtime(keys_text), fmt::arg("keys", keys));
+  if (commands.empty()) return out;
+  return out + fmt::format(fmt::runtime(certificates_text), fmt::arg("commands", commands),
+                           fmt::arg("last_time", with.last_time));
+}
+
 }  // namespace
 
 std::string readme_text(const ExportReadme& with) {
@@ -118,7 +169,9 @@ std::string readme_text(const ExportReadme& with) {
   out += fmt::format(fmt::runtime(entry_text), fmt::arg("from", with.from), fmt::arg("length", with.length),
                      fmt::arg("bundle", with.bundle), fmt::arg("offset", with.offset + 1));
   out += way_to_root(with.from, with.checkpoint.size, with.proof);
-  out += end_text;
+  out += root_text;
+  out += certificates_part(with);
+  out += limits_text;
   if (!with.earlier.empty()) {
     out += fmt::format(
         "\nThe log continues the checkpoints that the exporter held of {} entries, in earlier/: `avseal ledger verify --export` "

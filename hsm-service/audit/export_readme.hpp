@@ -7,6 +7,15 @@
 
 namespace avseal::audit {
 
+// A key that the entries name, and its certificate.
+struct CertifiedKey {
+  std::string kid;
+  std::string name;
+  std::optional<std::uint64_t> first_use;  // entry
+  std::string certificate;                 // its file; empty: none was at hand
+  tokens::Algorithm algorithm;             // of a certificate
+};
+
 // What the README of an export shows how to check.
 struct ExportReadme {
   tlog::Checkpoint checkpoint;
@@ -22,6 +31,9 @@ struct ExportReadme {
   std::size_t offset = 0;
   std::size_t length = 0;
   std::vector<tlog::Hash> proof;
+
+  std::vector<CertifiedKey> keys;
+  UnixSeconds last_time = 0;  // of the last entry
 };
 
 // Lines that begin with four spaces are shell commands, to be run one after the other in the export's directory.

@@ -110,6 +110,9 @@ inline constexpr Rule export_differs{"export-differs", "the files that the manif
                                      "files were altered, added or taken away after the export: ask for it again"};
 inline constexpr Rule export_unproved{"export-unproved", "entries that lead to the root of the checkpoint",
                                       "these entries are not proved to be in the log: ask for the export again"};
+inline constexpr Rule export_certificate{
+    "export-certificate", "certificates of keys that the exported entries name, or of the log's",
+    "this certificate says nothing about these entries: ask where it came from, and for the export again"};
 
 // An HSM's own log.
 inline constexpr Rule hsm_log_malformed{"hsm-log-malformed", "what `yubihsm-shell -a get-logs` prints, call after call",

@@ -67,6 +67,7 @@ http::Response Operations::jwks() const {
     jwk["kid"] = key.public_key.thumbprint();
     jwk["use"] = "sig";
     jwk["alg"] = tokens::to_string(key.public_key.algorithm());
+    if (is_public(key)) jwk["x5t#S256"] = key.chain.front().fingerprint().to_x5t();
     jwks.push_back(std::move(jwk));
   }
   auto response = http::Response::json(200, boost::json::object{{"keys", std::move(jwks)}});

@@ -216,6 +216,7 @@ def test_every_operation(site, clients):
     jwks = check(nobody, "GET", "/.well-known/jwks.json", "/.well-known/jwks.json", 200).json()["keys"]
     assert {key["kid"] for key in jwks} >= {jose.parts(access_token)[0]["kid"]}
     certificate = jose.parts(identity.split(";")[0])[0]["x5u"].rpartition("/")[2]
+    assert jose.b64url(bytes.fromhex(certificate.removesuffix(".pem"))) in [key.get("x5t#S256") for key in jwks]
     check(nobody, "GET", "/certs/{sha256}.pem", f"/certs/{certificate}", 200)
     check(nobody, "GET", "/certs/{sha256}.pem", "/certs/00.pem", 404)
     check(nobody, "GET", "/livez", "/livez", 200)

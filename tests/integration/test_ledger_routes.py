@@ -15,6 +15,7 @@ import time
 import urllib.parse
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from demo import call, curl, site as demo_site
 from support import jose, ledger, terminal, tlog
@@ -250,6 +251,14 @@ def test_receipt_on_the_command_line(site, alice, directory, keys):
     other = site.avseal("ledger", "receipt", *site.operator_options(), "--index", 10**9, check=False)
     assert other.returncode != 0 and "ledger-index-unknown" in other.stderr
 
+    check = lambda *options: site.avseal("ledger", "receipt", "--file", out, "--vkey", ledger.vkey(site), *options, check=False)
+    checked = check("--index", index)
+    assert checked.returncode == 0 and f"leaf {index} of {demo_site.ORIGIN}/" in checked.stdout, checked.stderr
+    assert json.loads(checked.stdout.partition(" leaves: ")[2]) == json.loads(tlog.Receipt(out.read_text(), keys).leaf)
+    assert check("--index", index + 1).returncode != 0
+    out.write_text(out.read_text().replace(f"index {index}\n", f"index {index - 1}\n", 1))
+    assert "the hashes lead to another root" in check().stderr
+
 
 # --- search ---
 
@@ -399,6 +408,44 @@ def test_person_is_erased_on_the_command_line(site, alice, auditor):
 
 
 # --- exports ---
+
+def certificates_in(export):
+    return {file.name.removesuffix(".pem"): file.read_text() for file in (export / "certificates").iterdir()}
+
+
+def test_export_takes_certificates_along(site, alice, auditor, directory):
+    answer = sign(site, alice)
+    index = index_of(answer)
+    covered(site, auditor, index)
+    chain = {label: (hashlib.sha256(jose.load_certificate(site.pki.pem(label)).public_bytes(serialization.Encoding.DER)).hexdigest())
+             for label in ("avatar-id", "ledger", "ue-ca-leaf")}
+    trust = ("--vkey", ledger.vkey(site), "--from", index, "--to", index + 1)
+    given = [option for label in ("avatar-id", "ledger") for option in ("--certificate", site.pki.pem(label))]
+    fetched = site.avseal("ledger", "export", *site.operator_options(), *trust, "--out", directory / "fetched")
+    offline = site.avseal("ledger", "export", site.ledger, *trust, *given, "--out", directory / "given")
+    assert fetched.stderr == offline.stderr == ""
+    x5u = jose.parts(call.identity_of(answer).split(";")[0])[0]["x5u"]
+    assert certificates_in(directory / "fetched") == certificates_in(directory / "given")
+    assert set(certificates_in(directory / "given")) == {chain["avatar-id"], chain["ledger"]} > {x5u.rpartition("/")[2].removesuffix(".pem")}
+    verified = site.avseal("ledger", "verify", directory / "given", "--vkey", ledger.vkey(site), "--json")
+    assert json.loads(verified.stdout)["good"]
+
+    without = site.avseal("ledger", "export", site.ledger, *trust, "--out", directory / "without")
+    assert without.stderr.startswith("note: no certificate of key avatar-id (thumbprint ")
+    assert not (directory / "without/certificates").exists()
+    assert "  avatar-id, first in entry" in (directory / "without/README").read_text()
+    other = site.avseal("ledger", "export", site.ledger, *trust, "--certificate", site.pki.pem("access-token"), "--out", directory / "other",
+                        check=False)
+    assert other.returncode != 0 and f"no entry from {index} to {index} names" in other.stderr
+
+    # The UE CA's is not served, and has to be given.
+    issued = events(auditor, event="issue.ue-certificate")[0]["index"]
+    trust = (*site.operator_options(), *trust[:2], "--from", issued, "--to", issued + 1)
+    lacking = site.avseal("ledger", "export", *trust, "--out", directory / "lacking")
+    assert lacking.stderr.startswith("note: no certificate of key ue-ca (thumbprint ")
+    site.avseal("ledger", "export", *trust, "--certificate", site.pki.pem("ue-ca"), "--out", directory / "whole")
+    assert set(certificates_in(directory / "whole")) == {chain["ue-ca-leaf"], chain["ledger"]}
+
 
 def manifest(log, name="checkpoint", **changed):
     head = log.checkpoint()

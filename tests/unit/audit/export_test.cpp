@@ -3,6 +3,9 @@
 #include <array>
 #include <cstdio>
 
+#include <openssl/ec.h>
+
+#include "../signing/pki.hpp"
 #include "../support/temp_dir.hpp"
 #include "log_files.hpp"
 #include "support.hpp"
@@ -23,17 +26,23 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using ::testing::UnorderedElementsAre;
 
+using avseal::test::Key;
 using avseal::test::TempDir;
 
 class ExportTest : public ::testing::Test {
  protected:
   static constexpr std::uint64_t size = 1000;
+  static constexpr std::uint64_t signed_by_signer = 500;  // leaf
 
   void SetUp() override {
     Log leaves;
-    leaves.begin();
+    leaves.start().loaded({loaded_key("avatar-id"), loaded_key("access-token"), loaded_key("ledger"),
+                           named("signer", signer), named("signer-384", signer_384)});
     leaves.add("refusal", {{"text", "=1+1, \"quoted\"\n"}}, {}, "refused");
-    for (std::uint64_t number = 1; leaves.leaves().size() < size; ++number) leaves.sign(number);
+    for (std::uint64_t number = 1; leaves.leaves().size() < size; ++number) {
+      if (leaves.leaves().size() == signed_by_signer) leaves.add("sign.shaken", {}, {use_of_signer()});
+      leaves.sign(number);
+    }
     LogFiles files(directory / "log", std::string(log_origin), key);
     for (const auto leaf : leaves.views()) {
       files.add(leaf);
@@ -42,14 +51,33 @@ class ExportTest : public ::testing::Test {
     head = files.publish();
   }
 
+  static std::string kid_of_key(const Key& its) { return tokens::PublicKey(its).thumbprint(); }
+  static boost::json::object named(std::string_view name, const Key& its) {
+    return {{"key", name}, {"kid", kid_of_key(its)}, {"kind", "avatar-id"}, {"state", "active"}};
+  }
+  [[nodiscard]] boost::json::object use_of_signer() const {
+    auto use = test::use("signer", 1);
+    use["kid"] = kid_of_key(signer);
+    return use;
+  }
+  [[nodiscard]] Chain chain_of(const Key& its) const {
+    return {authority.issue(avseal::test::signer_subject(start_time / 1000), its), authority.certificate};
+  }
+  [[nodiscard]] Key key_of_log() const {
+    return {key.public_key().native(), [](EVP_PKEY*) {}};
+  }
+
   // The manifest is signed as the node does it.
   Result<void> make(std::uint64_t from, std::uint64_t to, bool is_signed = true) {
     const auto source = tlog::open_directory(directory / "log");
     tlog::Policy policy;
     policy.logs.push_back({key.verifier(std::string(log_origin)), {}});
     fs::remove_all(out);
-    AVSEAL_TRY(auto manifest, export_range(*source, policy, {from, to, held, out, is_signed}, {}));
+    const ExportOptions how{from, to, held, out, is_signed, {}, certificates, find_certificate};
+    AVSEAL_TRY(const auto exported, export_range(*source, policy, how, {}));
+    const auto& manifest = exported.manifest;
     write_file(out / "manifest", is_signed ? key.sign_text(manifest, std::string(log_origin)) : manifest);
+    uncertified = exported.uncertified;
     return {};
   }
 
@@ -115,6 +143,12 @@ class ExportTest : public ::testing::Test {
   TempDir directory;
   SoftwareKey key;
   fs::path out = directory.path() / "out";
+  const avseal::test::Authority authority = avseal::test::Authority::create("CA", start_time / 1000);
+  const Key signer = avseal::test::make_key();
+  const Key signer_384{EVP_EC_gen("P-384"), EVP_PKEY_free};
+  std::vector<CertificateFile> certificates;
+  std::function<Result<Chain>(const std::string&)> find_certificate;
+  std::vector<std::string> uncertified;
   std::vector<std::string> held;
   std::string earlier;
   tlog::Checkpoint head;
@@ -208,6 +242,79 @@ TEST_F(ExportTest, SaysWhichLeavesItIsAbout) {
   ASSERT_TRUE(make(5, 9));
   Verdict verdict;
   EXPECT_EQ(check_into(verdict).value().part, std::pair(std::uint64_t{5}, std::uint64_t{9}));
+}
+
+TEST_F(ExportTest, TakesCertificatesAlong) {
+  certificates = {{"a", chain_of(signer)}, {"b", chain_of(signer_384)}, {"c", chain_of(key_of_log())}};
+  certificates.push_back(certificates.front());
+  ASSERT_TRUE(make(0, size));
+  EXPECT_THAT(uncertified, ElementsAre(fmt::format("avatar-id (thumbprint {})", kid_of("avatar-id"))));
+  const auto readme = read_file(out / "README");
+  EXPECT_THAT(readme, HasSubstr("  avatar-id, first in entry 3: its certificate was not at hand\n"));
+  EXPECT_THAT(readme, HasSubstr("  signer, first in entry 500: certificates/"));
+  EXPECT_THAT(readme, HasSubstr("  signer-384, in no entry here: certificates/"));
+  EXPECT_THAT(readme, HasSubstr("  (of the log), in no entry here: certificates/"));
+  for (const auto& [name, chain] : certificates) {
+    const auto pem = read_file(out / "certificates" / (chain.front().sha256_hex() + ".pem"));
+    EXPECT_EQ(pem, chain[0].pem() + chain[1].pem());
+  }
+  const auto verdict = check(size);
+  EXPECT_TRUE(verdict.good()) << text_of(verdict);
+  EXPECT_EQ(count(text_of(verdict), "certificate-of-key | certificates/"), 3U);
+  EXPECT_EQ(count(follow_readme(), "\nOK\n"), 5U + 3U) << readme;
+}
+
+TEST_F(ExportTest, AsksForCertificatesOfKeysThatSigned) {
+  std::vector<std::string> asked;
+  find_certificate = [&](const std::string& kid) -> Result<Chain> {
+    asked.push_back(kid);
+    return kid == kid_of_key(signer) ? chain_of(signer) : Chain();
+  };
+  ASSERT_TRUE(make(signed_by_signer, signed_by_signer + 2));
+  EXPECT_THAT(asked,
+              testing::UnorderedElementsAre(kid_of_key(signer), key.public_key().thumbprint(), kid_of("avatar-id")));
+  EXPECT_THAT(uncertified, ElementsAre(StartsWith("avatar-id (")));
+  EXPECT_EQ(count(follow_readme(), "\nOK\n"), 5U + 1U);
+  asked.clear();
+  certificates = {{"a", chain_of(signer)}};
+  ASSERT_TRUE(make(signed_by_signer, signed_by_signer + 1));
+  EXPECT_THAT(asked, ElementsAre(key.public_key().thumbprint()));
+  certificates.clear();
+  find_certificate = [&](const std::string&) -> Result<Chain> { return chain_of(signer_384); };
+  EXPECT_EQ(make(signed_by_signer, signed_by_signer + 1).error().reason, "export-certificate");
+}
+
+TEST_F(ExportTest, RefusesCertificatesOfKeysThatNoEntryNames) {
+  certificates = {{"other.pem", chain_of(avseal::test::make_key())}};
+  const auto refused = make(0, size);
+  EXPECT_EQ(refused.error().reason, "export-certificate");
+  EXPECT_THAT(refused.error().detail, AllOf(StartsWith("other.pem: "), HasSubstr("no entry from 0 to 999 names")));
+  certificates = {{"signer.pem", chain_of(signer)}};
+  EXPECT_EQ(make(signed_by_signer + 1, size).error().reason, "export-certificate");
+  EXPECT_TRUE(make(signed_by_signer, size));
+  EXPECT_TRUE(make(1, 2)) << "keys.loaded names it";
+}
+
+// By whoever puts the sums right too: the manifest is not signed.
+TEST_F(ExportTest, FindsExchangedCertificates) {
+  certificates = {{"signer.pem", chain_of(signer)}};
+  ASSERT_TRUE(make(signed_by_signer, size, false));
+  const auto file = out / "certificates" / (certificates.front().chain.front().sha256_hex() + ".pem");
+  const auto forged = chain_of(avseal::test::make_key()).front().pem();
+  auto sums = read_file(out / "SHA256SUMS");
+  const auto digest_of = [](std::string_view bytes) { return tokens::hex_encode(tokens::sha256(as_bytes(bytes))); };
+  const auto was = digest_of(sums);
+  sums.replace(sums.find(digest_of(read_file(file))), 64, digest_of(forged));
+  auto manifest = read_file(out / "manifest");
+  manifest.replace(manifest.find(was), 64, digest_of(sums));
+  write_file(file, forged);
+  write_file(out / "SHA256SUMS", sums);
+  write_file(out / "manifest", manifest);
+  EXPECT_THAT(ids(check(size - signed_by_signer)),
+              testing::UnorderedElementsAre("manifest-unsigned", "export-certificate"));
+  EXPECT_EQ(count(follow_readme(), "\nOK\n"), 4U);
+  write_file(file, "no certificate");
+  EXPECT_THAT(ids(check(size - signed_by_signer)), Contains("export-certificate"));
 }
 
 TEST_F(ExportTest, RefusesWhatItCannotProve) {
