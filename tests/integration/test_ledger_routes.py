@@ -427,7 +427,7 @@ def test_export_takes_certificates_along(site, alice, auditor, directory):
     x5u = jose.parts(call.identity_of(answer).split(";")[0])[0]["x5u"]
     assert certificates_in(directory / "fetched") == certificates_in(directory / "given")
     assert set(certificates_in(directory / "given")) == {chain["avatar-id"], chain["ledger"]} > {x5u.rpartition("/")[2].removesuffix(".pem")}
-    verified = site.avseal("ledger", "verify", directory / "given", "--vkey", ledger.vkey(site), "--json")
+    verified = site.avseal("ledger", "verify", directory / "given", "--export", "--vkey", ledger.vkey(site), "--json")
     assert json.loads(verified.stdout)["good"]
 
     without = site.avseal("ledger", "export", site.ledger, *trust, "--out", directory / "without")
