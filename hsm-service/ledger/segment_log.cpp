@@ -24,10 +24,16 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Options options) {
 }
 
 Result<void> SegmentLog::recover() {
-  const auto keep_last = [this](const Batch& batch) { tail_.last_leaf = as_text(batch.leaves.back()); };
-  return read_segments(
-      options_.directory, options_.origin, options_.published, keep_last,
-      [this](const std::string& name, const SegmentEnd& end, ByteView bytes) { return use_last(name, end, bytes); });
+  std::uint64_t last_batch = 0;
+  const auto keep_last = [&](const Batch& batch) {
+    tail_.last_leaf = as_text(batch.leaves.back());
+    last_batch = batch.size;
+  };
+  return read_segments(options_.directory, options_.origin, options_.published, keep_last,
+                       [&](const std::string& name, const SegmentEnd& end, ByteView bytes) -> Result<void> {
+                         AVSEAL_CHECK(use_last(name, end, bytes));
+                         return make_durable(bytes.first(end.offset), end.sealed ? 0 : last_batch);
+                       });
 }
 
 Result<void> SegmentLog::use_last(const std::string& name, const SegmentEnd& end, ByteView bytes) {
@@ -44,9 +50,17 @@ Result<void> SegmentLog::use_last(const std::string& name, const SegmentEnd& end
   if (end.rest != 0 && options_.files->ftruncate(segment_.get(), static_cast<off_t>(end.offset)) != 0) {
     return errors::unavailable("cannot cut the torn tail of", file(), errno);
   }
-  // What a process that died had written may be in the page cache only.
-  if (options_.files->fdatasync(segment_.get()) != 0) return errors::unavailable("cannot sync", file(), errno);
   return {};
+}
+
+// What a process that died had written may be in the page cache only, the segment's name too. A batch whose sync failed
+// counts as clean there: it is written once more.
+Result<void> SegmentLog::make_durable(ByteView committed, std::uint64_t last_batch) {
+  if (offset_ > segment_header_size) {
+    AVSEAL_CHECK(write_all(segment_.get(), committed.last(last_batch), offset_ - last_batch));
+  }
+  if (options_.files->fdatasync(segment_.get()) != 0) return errors::unavailable("cannot sync", file(), errno);
+  return sync_name();
 }
 
 Result<void> SegmentLog::start_segment() {
@@ -60,18 +74,22 @@ Result<void> SegmentLog::start_segment() {
   AVSEAL_CHECK(write_all(fd.get(), header, 0));
   if (files.fdatasync(fd.get()) != 0) return errors::unavailable("cannot sync", path, errno);
   if (files.rename(unfinished, path) != 0) return errors::not_done("cannot name", path, errno);
-  if (files.sync_directory(options_.directory) != 0) return errors::not_synced(options_.directory, errno);
+  AVSEAL_CHECK(sync_name());
   segment_ = std::move(fd);
   name_ = name;
   offset_ = size_ = preallocated_ = header.size();
   return {};
 }
 
+Result<void> SegmentLog::sync_name() {
+  if (options_.files->sync_directory(options_.directory) == 0) return {};
+  return errors::not_synced(options_.directory, errno);
+}
+
 Result<void> SegmentLog::append(ByteView batch, std::uint64_t leaves) {
   AVSEAL_CHECK(check_file());
   if (offset_ >= options_.segment_bytes && offset_ > segment_header_size) {
-    seal();
-    if (size_ == offset_) return errors::full(options_.directory, "no room for the seal of a segment");
+    AVSEAL_CHECK(write_seal());
     if (options_.files->fdatasync(segment_.get()) != 0) return errors::unavailable("cannot sync", file(), errno);
     AVSEAL_CHECK(start_segment());
   }
@@ -93,14 +111,17 @@ Result<void> SegmentLog::append(ByteView batch, std::uint64_t leaves) {
   return {};
 }
 
-void SegmentLog::seal() {
-  if (size_ != offset_) return;
+Result<void> SegmentLog::write_seal() {
+  if (size_ != offset_) return {};
   const auto bytes = encode_seal(next_index_);
-  if (write_all(segment_.get(), bytes, offset_)) {
+  const auto written = write_all(segment_.get(), bytes, offset_);
+  if (written) {
     size_ = offset_ + bytes.size();
-  } else if (options_.files->ftruncate(segment_.get(), static_cast<off_t>(offset_)) != 0) {
-    size_ = 0;  // the next check_file() stops the log
+    return {};
   }
+  if (options_.files->ftruncate(segment_.get(), static_cast<off_t>(offset_)) == 0) return written;
+  size_ = 0;  // the next check_file() stops the log
+  return errors::unavailable("cannot cut", file(), errno);
 }
 
 Result<void> SegmentLog::check_space() const {

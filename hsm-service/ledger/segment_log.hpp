@@ -42,7 +42,7 @@ class SegmentLog {
 
   // Tells the next start that all before it is committed. Not on disk at once: it only sharpens the distinction between
   // damage and a torn tail.
-  void seal();
+  void seal() { (void)write_seal(); }
 
   [[nodiscard]] Result<void> check_space() const;  // "ledger-full"
   [[nodiscard]] std::filesystem::path file() const { return options_.directory / name_; }
@@ -51,7 +51,10 @@ class SegmentLog {
   explicit SegmentLog(Options options) : options_(std::move(options)) {}
   Result<void> recover();
   Result<void> use_last(const std::string& name, const SegmentEnd& end, ByteView bytes);
+  Result<void> make_durable(ByteView committed, std::uint64_t last_batch);
   Result<void> start_segment();
+  Result<void> sync_name();
+  Result<void> write_seal();
   Result<void> check_file() const;
   Result<void> preallocate(std::uint64_t size);
   Result<void> write_all(int fd, ByteView bytes, std::uint64_t offset);

@@ -16,6 +16,13 @@ int fail(int error) {
   return -1;
 }
 
+// Whether this is the call; then it does not come again.
+bool comes(std::uint64_t& at) {
+  if (at == UINT64_MAX || --at != 0) return false;
+  at = UINT64_MAX;
+  return true;
+}
+
 // A name below `from`, as it is below `to`.
 std::string moved(const std::string& name, const std::string& from, const std::string& to) {
   const bool below = name == from || name.starts_with(from + "/");
@@ -32,20 +39,21 @@ std::map<std::string, Value> moved(const std::map<std::string, Value>& names, co
 
 }  // namespace
 
-bool CutDisk::step() {
+bool CutDisk::step(std::string_view call) {
   if (cut_at_ == 0) return false;
-  if (cut_at_ != UINT64_MAX) --cut_at_;
-  return cut_at_ != 0;
+  if (cut_at_ != UINT64_MAX && --cut_at_ == 0) return false;
+  if (!comes(fail_at_)) return true;
+  failed_ = call;
+  return false;
 }
 
-// Also full, for one call.
-bool CutDisk::fails() {
-  if (!step()) {
+// Also of a full disk.
+bool CutDisk::fails(std::string_view call) {
+  if (!step(call)) {
     errno = EIO;
     return true;
   }
-  if (full_at_ == UINT64_MAX || --full_at_ != 0) return false;
-  full_at_ = UINT64_MAX;
+  if (!comes(full_at_)) return false;
   errno = ENOSPC;
   return true;
 }
@@ -84,7 +92,7 @@ void CutDisk::make_durable(const NameChange& change) {
 }
 
 int CutDisk::create(const std::filesystem::path& file, mode_t mode) {
-  if (fails()) return -1;
+  if (fails("create")) return -1;
   const int fd = FileOps::create(file, mode);
   if (fd < 0) return fd;
   const auto name = name_of(file);
@@ -100,7 +108,7 @@ int CutDisk::create(const std::filesystem::path& file, mode_t mode) {
 }
 
 int CutDisk::open(const std::filesystem::path& file) {
-  if (!step()) return fail(EIO);
+  if (!step("open")) return fail(EIO);
   const int fd = FileOps::open(file);
   if (fd >= 0) open_[fd] = files_.at(name_of(file));
   return fd;
@@ -108,45 +116,51 @@ int CutDisk::open(const std::filesystem::path& file) {
 
 ssize_t CutDisk::pwrite(int fd, const void* data, std::size_t size, off_t offset) {
   if (is_cut()) return fail(EIO);
-  const bool failed = fails();
-  if (failed && !is_cut()) size /= 2;  // some of it finds room
+  const bool failed = fails("pwrite");
+  const int error = errno;
+  if (failed && !is_cut()) size /= 2;  // some of it is written
   open_.at(fd)->changes.push_back(
       {std::nullopt, static_cast<std::size_t>(offset), {static_cast<const char*>(data), size}});
   const auto done = FileOps::pwrite(fd, data, size, offset);
-  return is_cut() ? fail(EIO) : failed ? fail(ENOSPC) : done;
+  return failed ? fail(error) : done;
 }
 
 int CutDisk::ftruncate(int fd, off_t size) {
-  if (!step()) return fail(EIO);
+  if (!step("ftruncate")) return fail(EIO);
   open_.at(fd)->changes.push_back({static_cast<std::size_t>(size), 0, {}});
   return FileOps::ftruncate(fd, size);
 }
 
 int CutDisk::fdatasync(int fd) {
-  if (!step()) return fail(EIO);
+  const bool synced = step("fdatasync");
+  if (is_cut()) return fail(EIO);
   auto& file = *open_.at(fd);
-  for (const auto& change : file.changes) apply(file.durable, change);
+  if (synced) {
+    for (const auto& change : file.changes) apply(file.durable, change);
+  } else {
+    file.durable = survivor(file);
+  }
   file.changes.clear();
-  return 0;
+  return synced ? 0 : fail(EIO);
 }
 
 int CutDisk::preallocate(int, off_t, off_t) {
-  return fails() ? -1 : 0;
+  return fails("preallocate") ? -1 : 0;
 }
 
 int CutDisk::mkdir(const std::filesystem::path& path, mode_t mode) {
-  if (fails()) return -1;
+  if (fails("mkdir")) return -1;
   const int done = FileOps::mkdir(path, mode);
   if (done == 0) change_name({{}, name_of(path), nullptr, true, {}});
   return done;
 }
 
 int CutDisk::chmod(const std::filesystem::path& path, mode_t mode) {
-  return step() ? FileOps::chmod(path, mode) : fail(EIO);
+  return step("chmod") ? FileOps::chmod(path, mode) : fail(EIO);
 }
 
 int CutDisk::rename(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (fails()) return -1;
+  if (fails("rename")) return -1;
   const int done = FileOps::rename(from, to);
   if (done != 0) return done;
   const auto old_name = name_of(from);
@@ -173,7 +187,7 @@ int CutDisk::move_directory(const Name& from, const Name& to) {
 }
 
 int CutDisk::unlink(const std::filesystem::path& file) {
-  if (!step()) return fail(EIO);
+  if (!step("unlink")) return fail(EIO);
   const int done = FileOps::unlink(file);
   if (done != 0) return done;
   files_.erase(name_of(file));
@@ -182,14 +196,14 @@ int CutDisk::unlink(const std::filesystem::path& file) {
 }
 
 int CutDisk::rmdir(const std::filesystem::path& path) {
-  if (!step()) return fail(EIO);
+  if (!step("rmdir")) return fail(EIO);
   const int done = FileOps::rmdir(path);
   if (done == 0) change_name({{}, name_of(path), nullptr, false, {}});
   return done;
 }
 
 int CutDisk::sync_directory(const std::filesystem::path& path) {
-  if (!step()) return fail(EIO);
+  if (!step("sync_directory")) return fail(EIO);
   const auto name = name_of(path);
   std::vector<NameChange> rest;
   for (auto& change : name_changes_) {
@@ -254,7 +268,7 @@ void CutDisk::restore() {
     files_[name] = after;
   }
   durable_files_ = files_;
-  cut_at_ = full_at_ = UINT64_MAX;
+  cut_at_ = full_at_ = fail_at_ = UINT64_MAX;
 }
 
 }  // namespace avseal::ledger::test

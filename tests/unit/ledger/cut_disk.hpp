@@ -2,8 +2,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "../support/temp_dir.hpp"
 #include "ledger/file_ops.hpp"
@@ -11,17 +15,23 @@
 namespace avseal::ledger::test {
 
 // Passes calls on to files below its own directory, and remembers what of them is durable. The power fails at one call:
-// that one and all later ones fail. Not modelled: files that are removed while they are open.
+// that one and all later ones fail. Or one call alone fails, with the power on: of what a failed fdatasync() was to
+// write, any part is on disk, and no later one writes the rest, which stays in memory and counts as clean there; what a
+// failed sync_directory() left, a later one does. Not modelled: files that are removed while they are open.
 class CutDisk final : public FileOps {
  public:
   explicit CutDisk(std::uint64_t seed) : random_(seed) { std::filesystem::create_directory(directory()); }
 
   [[nodiscard]] std::filesystem::path directory() const { return live_ / std::to_string(generation_); }
-  void cut_at(std::uint64_t call) { cut_at_ = call; }  // counted from now
-  void fill_at(std::uint64_t call) { full_at_ = call; }
+  // Calls are counted from now.
+  void cut_at(std::uint64_t call) { cut_at_ = call; }
+  void fill_at(std::uint64_t call) { full_at_ = call; }  // of those that need room; once
+  void fail_at(std::uint64_t call) { fail_at_ = call; }  // EIO, once
   [[nodiscard]] bool is_cut() const { return cut_at_ == 0; }
-  bool step();     // counts a call; false: the power is gone
-  void restore();  // what the cut left, in another directory(); the power is back
+  // The call that failed with the power on and the disk not full, since this was last asked; empty: none.
+  std::string take_failed() { return std::exchange(failed_, {}); }
+  bool step(std::string_view call);  // counts it; false: it fails
+  void restore();                    // what the cut left, in another directory(); the power is back
   [[nodiscard]] std::uint64_t pick(std::uint64_t below) { return random_() % below; }
   [[nodiscard]] std::size_t lost() const { return lost_; }  // changes that cuts undid, so far
 
@@ -60,7 +70,7 @@ class CutDisk final : public FileOps {
 
   [[nodiscard]] Name name_of(const std::filesystem::path& path) const;
   static Name parent_of(const Name& name);
-  bool fails();
+  bool fails(std::string_view call);
   void change_name(NameChange change);
   int move_directory(const Name& from, const Name& to);
   void make_durable(const NameChange& change);
@@ -73,6 +83,8 @@ class CutDisk final : public FileOps {
   std::mt19937_64 random_;
   std::uint64_t cut_at_ = UINT64_MAX;
   std::uint64_t full_at_ = UINT64_MAX;
+  std::uint64_t fail_at_ = UINT64_MAX;
+  std::string failed_;
   std::size_t lost_ = 0;
   std::map<int, std::shared_ptr<File>> open_;
   std::map<Name, std::shared_ptr<File>> files_;  // as the process sees them
