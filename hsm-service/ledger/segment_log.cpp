@@ -155,10 +155,9 @@ Result<void> SegmentLog::preallocate(std::uint64_t size) {
     return options_.files->preallocate(segment_.get(), static_cast<off_t>(offset_), static_cast<off_t>(bytes)) == 0;
   };
   auto step = std::max(size, std::min(preallocation_step, options_.segment_bytes));
-  // Less than a step may be left: that is for leaves, too.
-  if (!take(step) && !take(step = size) && errno != EOPNOTSUPP && errno != ENOSYS) {
-    return errors::not_done("cannot preallocate", file(), errno);
-  }
+  bool taken = take(step);
+  if (!taken && (errno == ENOSPC || errno == EDQUOT)) taken = take(step = size);  // what is left is for leaves, too
+  if (!taken && errno != EOPNOTSUPP && errno != ENOSYS) return errors::not_done("cannot preallocate", file(), errno);
   preallocated_ = offset_ + step;
   return {};
 }
