@@ -174,7 +174,8 @@ std::string readme_text(const ExportReadme& with) {
   out += limits_text;
   if (!with.earlier.empty()) {
     out += fmt::format(
-        "\nThe log continues the checkpoints that the exporter held of {} entries, in earlier/: `avseal ledger verify --export` "
+        "\nThe log continues the checkpoints that the exporter held of {} entries, in earlier/: `avseal ledger verify "
+        "--export` "
         "proves it from the tiles.\n",
         fmt::join(with.earlier, ", "));
   }
